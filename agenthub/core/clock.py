@@ -1,0 +1,27 @@
+"""The two clocks of the house, named, so that whoever needs the time says which one.
+
+Rules never call these: they take the time as an argument.
+"""
+
+import time
+from datetime import UTC, datetime
+
+
+def utc_now() -> datetime:
+    """The wall clock as an aware datetime in UTC: for rows, pages and other machines."""
+    return datetime.now(UTC)
+
+
+def epoch_seconds() -> float:
+    """The wall clock in seconds since 1970: comparable between processes, jumps when someone sets the clock."""
+    return time.time()
+
+
+def epoch_microseconds() -> int:
+    """The wall clock in whole microseconds since 1970, the unit of the journal."""
+    return time.time_ns() // 1_000
+
+
+def monotonic_seconds() -> float:
+    """A clock that only goes forward, comparable within this process: for durations and limits."""
+    return time.monotonic()

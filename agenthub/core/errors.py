@@ -1,0 +1,122 @@
+"""Every refusal of the house: a class with a status and a code.
+
+    Refused
+    ├── BadRequest 400 ── InvalidJson
+    ├── InvalidKey 401
+    ├── ModelNotAllowed 403
+    ├── NotFound 404 ── ModelNotFound
+    ├── RequestTooLarge 413
+    ├── AllPoolsExhausted 503
+    ├── QueueFull 503
+    ├── ShuttingDown 503
+    ├── JournalFull 503
+    ├── UpstreamCredentialsRejected 502
+    ├── UpstreamInvalid 502
+    └── UpstreamTimeout 504
+
+One function per wire format turns a `Refused` into bytes (`proxy/wire/errors.py`); nothing else writes an error body.
+"""
+
+
+class Refused(Exception):
+    """A request that will not be served, and why, in words meant for the caller."""
+
+    status = 500
+    code = "internal_error"
+    type = "server_error"
+
+    def __init__(self, message: str, *, param: str | None = None, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.retry_after_seconds = retry_after_seconds
+
+
+class BadRequest(Refused):
+    """The request itself is wrong; sending it again unchanged will fail again."""
+
+    status, code, type = 400, "invalid_request", "invalid_request_error"
+
+
+class InvalidJson(BadRequest):
+    """The body is not a JSON object."""
+
+    code = "invalid_json"
+
+
+class InvalidKey(Refused):
+    """No key, an unknown key, or one that is disabled or expired."""
+
+    status, code, type = 401, "invalid_api_key", "authentication_error"
+
+
+class ModelNotAllowed(Refused):
+    """The key is good but may not use this model."""
+
+    status, code, type = 403, "model_not_allowed", "permission_error"
+
+
+class NotFound(Refused):
+    """No such route."""
+
+    status, code, type = 404, "not_found", "invalid_request_error"
+
+
+class ModelNotFound(NotFound):
+    """No enabled backend maps the model."""
+
+    code = "model_not_found"
+
+
+class MethodNotAllowed(Refused):
+    """The route exists, but not for this method."""
+
+    status, code, type = 405, "method_not_allowed", "invalid_request_error"
+
+
+class RequestTooLarge(Refused):
+    """The body is larger than the hub accepts."""
+
+    status, code, type = 413, "request_too_large", "invalid_request_error"
+
+
+class AllPoolsExhausted(Refused):
+    """Every backend of every pool was passed over or has failed."""
+
+    status, code, type = 503, "all_pools_exhausted", "AllPoolsExhausted"
+
+
+class QueueFull(Refused):
+    """As many requests wait already as may wait."""
+
+    status, code, type = 503, "queue_full", "AllPoolsExhausted"
+
+
+class ShuttingDown(Refused):
+    """The hub is stopping and takes no new requests."""
+
+    status, code, type = 503, "shutting_down", "server_error"
+
+
+class JournalFull(Refused):
+    """Usage can no longer be recorded, and the hub is set to refuse rather than to lose count."""
+
+    status, code, type = 503, "journal_full", "server_error"
+
+
+class UpstreamCredentialsRejected(Refused):
+    """Every backend that serves the model has refused the hub's own credentials."""
+
+    status, code, type = 502, "upstream_credentials_rejected", "upstream_error"
+
+
+class UpstreamInvalid(Refused):
+    """The upstream's answer could not be understood or broke off."""
+
+    status, code, type = 502, "upstream_invalid_response", "upstream_error"
+
+
+class UpstreamTimeout(Refused):
+    """No backend answered within its time."""
+
+    status, code, type = 504, "upstream_timeout", "upstream_error"

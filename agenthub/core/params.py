@@ -1,0 +1,178 @@
+"""Run-time settings: one dataclass that gives their names, types, defaults, ranges and help.
+
+A value comes from the environment (`AGENTHUB_<NAME>`, or an older Sidecar name), else from the `SystemConfig` row,
+else from the default. The environment wins and shows as locked. Pure: callers bring the environment and the rows.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from typing import Any
+
+Value = bool | int | float | str
+
+
+class InvalidSetting(ValueError):
+    """A value that a setting can't have; the message names the setting and what it takes."""
+
+
+def _param(
+    default: Value,
+    *,
+    help: str,  # noqa: A002 - the word that forms and docs use
+    at_least: float | None = None,
+    at_most: float | None = None,
+    choices: tuple[str, ...] = (),
+    sidecar: str = "",
+) -> Any:
+    metadata = {"help": help, "at_least": at_least, "at_most": at_most, "choices": choices, "sidecar": sidecar}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeSettings:
+    """The value of every run-time setting at one moment."""
+
+    queue_max_depth: int = _param(
+        500, at_least=0, at_most=100_000, sidecar="SIDECAR_QUEUE_MAX", help="Requests that may wait for a backend."
+    )
+    queue_timeout_seconds: float = _param(
+        30, at_least=0, at_most=3600, sidecar="SIDECAR_QUEUE_TIMEOUT", help="Longest wait of a request, in seconds."
+    )
+    default_rpm_limit: int = _param(
+        40, at_least=1, at_most=100_000, sidecar="SIDECAR_RATE_RPM", help="Requests per minute of a new backend."
+    )
+    cooldown_base_seconds: float = _param(
+        30, at_least=0.1, at_most=3600, sidecar="SIDECAR_COOLDOWN_BASE", help="Length of the first cooldown."
+    )
+    cooldown_max_seconds: float = _param(
+        600, at_least=0.1, at_most=86_400, sidecar="SIDECAR_COOLDOWN_MAX", help="Longest cooldown that grows by itself."
+    )
+    cooldown_exponential_backoff: bool = _param(
+        True, help="On: each further 429 doubles the cooldown. Off: it grows by the base."
+    )
+    emergency_rpm_fraction: float = _param(
+        0.10, at_least=0, at_most=1, help="Part of rpm_limit that the emergency channel may use when all is exhausted."
+    )
+    health_check_timeout_seconds: float = _param(10, at_least=0.1, at_most=300, help="Longest time of one probe.")
+    health_probe_endpoint: str = _param("/models", help="Path that probes GET, below the base URL; none turns them off.")
+    max_pool_retries: int = _param(
+        5, at_least=1, at_most=100, help="Different backends that one request may try, over all pools."
+    )
+    router_refresh_interval_seconds: float = _param(
+        5, at_least=0.1, at_most=5, help="Upper bound until a change is in force in every process."
+    )
+    dashboard_sse_interval_seconds: float = _param(1, at_least=0.2, at_most=60, help="Time between dashboard updates.")
+    stats_refresh_interval_seconds: float = _param(30, at_least=1, at_most=3600, help="Time between rolling figures.")
+    default_request_timeout_seconds: float = _param(120, at_least=1, at_most=3600, help="Time limit of a new backend.")
+    connect_timeout_seconds: float = _param(5, at_least=0.05, at_most=120, help="Longest time to connect upstream.")
+    first_token_timeout_seconds: float = _param(
+        12, at_least=0.05, at_most=3600, help="Streams: longest silence before the first content, then the next backend."
+    )
+    stream_idle_timeout_seconds: float = _param(60, at_least=0.05, at_most=3600, help="Longest silence in a stream.")
+    stream_total_timeout_seconds: float = _param(0, at_least=0, at_most=86_400, help="Longest stream; 0 for no limit.")
+    stream_keepalive_seconds: float = _param(
+        0, at_least=0, at_most=300, help="Comment lines during silences of a stream, for impatient proxies; 0 for none."
+    )
+    max_body_bytes: int = _param(
+        32 * 1024 * 1024, at_least=1024, at_most=1024**3, help="Largest request body of the proxy, in bytes."
+    )
+    shutdown_grace_seconds: float = _param(30, at_least=0, at_most=600, help="Time that streams have to end at a stop.")
+    journal_max_bytes: int = _param(
+        1024**3, at_least=1024**2, at_most=1024**4, help="Bound of the usage journal while the database is away."
+    )
+    journal_full: str = _param(
+        "refuse", choices=("refuse", "drop"), help="At the bound: refuse requests, or serve them and drop the records."
+    )
+    usage_retention_days: int = _param(30, at_least=1, at_most=3650, help="Days that per-request records are kept.")
+
+
+PARAMS: dict[str, "Field[Any]"] = {param.name: param for param in fields(RuntimeSettings)}
+
+
+def kind_of(param: "Field[Any]") -> type[Value]:
+    """The Python type of a setting."""
+    kind: type[Value] = param.type if isinstance(param.type, type) else str
+    return kind
+
+
+def parse_value(name: str, raw: object) -> Value:
+    """The typed, checked value of `raw` (text, or a JSON value) for setting `name`.
+
+    Raises InvalidSetting, whose message names the setting, the type and the range.
+    """
+    if name not in PARAMS:
+        raise InvalidSetting(f"{name}: there is no such setting.")
+    param = PARAMS[name]
+    value = _typed(name, kind_of(param), raw)
+    at_least, at_most, choices = (param.metadata[key] for key in ("at_least", "at_most", "choices"))
+    if choices and value not in choices:
+        raise InvalidSetting(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
+    if at_least is not None and not at_least <= value <= at_most:  # type: ignore[operator]
+        raise InvalidSetting(f"{name} must be between {at_least:g} and {at_most:g}, not {value}.")
+    return value
+
+
+def _typed(name: str, kind: type[Value], raw: object) -> Value:
+    if kind is bool:
+        known = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+        text = str(raw).strip().lower()
+        if text not in known:
+            raise InvalidSetting(f"{name} must be true or false, not {raw!r}.")
+        return known[text]
+    if kind is str:
+        if not isinstance(raw, str) or not raw.strip() or not raw.isprintable():
+            raise InvalidSetting(f"{name} must be a line of text, not {raw!r}.")
+        return raw.strip()
+    if isinstance(raw, bool) or not isinstance(raw, int | float | str):
+        raise InvalidSetting(f"{name} must be a number, not {raw!r}.")
+    try:
+        number = float(raw)
+        if kind is int and number != int(number):
+            raise InvalidSetting(f"{name} must be a whole number, not {raw}.")
+    except (ValueError, OverflowError):
+        raise InvalidSetting(f"{name} must be a number, not {raw!r}.") from None
+    if number != number:
+        raise InvalidSetting(f"{name} must be a number, not {raw!r}.")
+    return int(raw) if kind is int and not isinstance(raw, float | str) else kind(number)
+
+
+def default_of(name: str) -> Value:
+    """The value of a setting that nobody has set."""
+    default: Value = PARAMS[name].default
+    if default is MISSING:
+        raise LookupError(name)
+    return kind_of(PARAMS[name])(default)
+
+
+def environment_names(name: str) -> tuple[str, ...]:
+    """The environment variables that set `name`, the first that is set wins."""
+    sidecar = PARAMS[name].metadata["sidecar"]
+    return (f"AGENTHUB_{name.upper()}", *([sidecar] if sidecar else []))
+
+
+def locked_by(name: str, environ: Mapping[str, str]) -> str | None:
+    """The environment variable that holds `name` fixed, if one does."""
+    return next((variable for variable in environment_names(name) if environ.get(variable, "") != ""), None)
+
+
+def resolve(rows: Mapping[str, str], environ: Mapping[str, str]) -> RuntimeSettings:
+    """All settings, out of the JSON texts of the `SystemConfig` rows and the environment.
+
+    A bad environment value raises InvalidSetting with the variable's name. A row that is bad (written by another
+    version) counts as unset, so that one old row never stops the hub.
+    """
+    values: dict[str, Value] = {}
+    for name in PARAMS:
+        variable = locked_by(name, environ)
+        if variable is not None:
+            try:
+                values[name] = parse_value(name, environ[variable])
+            except InvalidSetting as problem:
+                raise InvalidSetting(f"Environment variable {variable}: {problem}") from None
+        elif name in rows:
+            try:
+                values[name] = parse_value(name, json.loads(rows[name]))
+            except ValueError:
+                continue
+    return RuntimeSettings(**{name: default_of(name) for name in PARAMS} | values)  # type: ignore[arg-type]

@@ -1,0 +1,175 @@
+"""The routing table: what the proxy must know of backends, frozen, built once per change, read without a lock.
+
+`providers/selectors.py` builds it from rows; `proxy/snapshot.py` holds the current one. It holds decrypted provider
+keys, so nothing in it may be logged: the secret fields stay out of every `repr`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class Strategy(StrEnum):
+    """How a pool orders its backends for one request."""
+
+    LEAST_UTILISED = "least_utilised"
+    ROUND_ROBIN = "round_robin"
+    WEIGHTED = "weighted"
+    LOWEST_LATENCY = "lowest_latency"
+    CHEAPEST = "cheapest"
+    STICKY = "sticky"
+
+
+class ApiKind(StrEnum):
+    """The wire format that a backend speaks."""
+
+    OPENAI_COMPLETIONS = "openai-completions"
+    OPENAI_RESPONSES = "openai-responses"
+    ANTHROPIC_MESSAGES = "anthropic-messages"
+    OLLAMA = "ollama"
+    AZURE_OPENAI = "azure-openai"
+
+
+class BackendStatus(StrEnum):
+    """What AgentHub itself has found out about a backend."""
+
+    HEALTHY = "healthy"
+    COOLING = "cooling"
+    ERROR = "error"
+    DISABLED = "disabled"
+
+
+class ErrorKind(StrEnum):
+    """Why a backend is in `error`, which decides what may end it."""
+
+    NONE = ""
+    CREDENTIALS = "credentials"  # 401 or 403: a successful probe ends it
+    QUOTA = "quota"  # 402 or a spent quota: only an operator or a trial completion ends it
+    KEY = "key"  # the stored key does not decrypt: a new key ends it
+
+
+class HealthState(StrEnum):
+    """What probes and live traffic say; stale or missing health is unknown, not bad."""
+
+    UNKNOWN = "unknown"
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """Prices of one mapping in whole picodollars (1e-12 USD) per token; None where nobody set one."""
+
+    input: int | None = None
+    output: int | None = None
+    cache_read: int | None = None
+    cache_write: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MappingEntry:
+    """One canonical model at one backend."""
+
+    canonical: str
+    native_id: str
+    prices: Prices = Prices()
+    reasoning: bool = False
+    reasoning_effort: str = ""
+    input_modalities: tuple[str, ...] = ("text",)
+    context_window: int = 128_000
+    max_tokens: int = 65_536
+    first_token_timeout_seconds: float | None = None  # None: the run-time setting
+    compat: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BackendEntry:
+    """One backend as the proxy sees it. Times are epoch seconds."""
+
+    id: str
+    name: str
+    label: str
+    pool: str
+    base_url: str  # without a trailing slash, e.g. https://host/v1
+    api: ApiKind
+    api_key: str = field(repr=False)  # "" where the upstream wants none
+    extra_headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    timeout_seconds: float = 120
+    rpm_limit: int | None = 40  # None: unlimited
+    burst: int = 40  # capacity of the bucket; of no meaning where rpm_limit is None
+    tpm_limit: int | None = None
+    max_concurrency: int | None = None
+    weight: int = 1
+    enabled: bool = True
+    status: BackendStatus = BackendStatus.HEALTHY
+    error_kind: ErrorKind = ErrorKind.NONE
+    error_reason: str = ""
+    error_since: float | None = None
+    health: HealthState = HealthState.UNKNOWN
+    cooldown_until: float | None = None
+    consecutive_429_count: int = 0
+    # Grows whenever an operator, a test or a probe clears a cooldown or an error: a process that sees it grow forgets
+    # what it had found out about the backend by itself.
+    reset_count: int = 0
+    mappings: tuple[MappingEntry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PoolEntry:
+    """One pool with its backends in id order."""
+
+    name: str
+    order: int
+    strategy: Strategy
+    backends: tuple[BackendEntry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A backend that maps the model asked for."""
+
+    backend: BackendEntry
+    mapping: MappingEntry
+
+
+@dataclass(frozen=True, slots=True)
+class PoolCandidates:
+    """The candidates for one model in one pool."""
+
+    pool: str
+    strategy: Strategy
+    candidates: tuple[Candidate, ...]
+
+
+_NOTHING: Mapping[str, tuple[PoolCandidates, ...]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingTable:
+    """All pools in order, and for each canonical model its candidates by pool (enabled backends only)."""
+
+    pools: tuple[PoolEntry, ...] = ()
+    by_model: Mapping[str, tuple[PoolCandidates, ...]] = field(default=_NOTHING)
+    by_id: Mapping[str, BackendEntry] = field(default_factory=dict)
+
+
+def routing_table(pools: tuple[PoolEntry, ...]) -> RoutingTable:
+    """Index `pools` (any order) by model and by backend id; disabled backends stay in the pools but serve nothing."""
+    ordered = tuple(sorted(pools, key=lambda pool: (pool.order, pool.name)))
+    by_model: dict[str, list[PoolCandidates]] = {}
+    for pool in ordered:
+        in_pool: dict[str, list[Candidate]] = {}
+        for backend in pool.backends:
+            if not backend.enabled:
+                continue
+            for mapping in backend.mappings:
+                in_pool.setdefault(mapping.canonical, []).append(Candidate(backend, mapping))
+        for model, candidates in in_pool.items():
+            by_model.setdefault(model, []).append(PoolCandidates(pool.name, pool.strategy, tuple(candidates)))
+    return RoutingTable(
+        pools=ordered,
+        by_model=MappingProxyType({model: tuple(pools) for model, pools in by_model.items()}),
+        by_id=MappingProxyType({backend.id: backend for pool in ordered for backend in pool.backends}),
+    )
