@@ -7,6 +7,7 @@ keys, so nothing in it may be logged: the secret fields stay out of every `repr`
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import accumulate
 from types import MappingProxyType
 
 
@@ -140,7 +141,8 @@ class PoolCandidates:
 
     pool: str
     strategy: Strategy
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[Candidate, ...]  # the cheapest first where that is the strategy
+    weight_sums: tuple[int, ...] = ()  # running sums of the weights, for a draw in logarithmic time
 
 
 _NOTHING: Mapping[str, tuple[PoolCandidates, ...]] = MappingProxyType({})
@@ -167,9 +169,23 @@ def routing_table(pools: tuple[PoolEntry, ...]) -> RoutingTable:
             for mapping in backend.mappings:
                 in_pool.setdefault(mapping.canonical, []).append(Candidate(backend, mapping))
         for model, candidates in in_pool.items():
-            by_model.setdefault(model, []).append(PoolCandidates(pool.name, pool.strategy, tuple(candidates)))
+            by_model.setdefault(model, []).append(_pool_candidates(pool, candidates))
     return RoutingTable(
         pools=ordered,
         by_model=MappingProxyType({model: tuple(pools) for model, pools in by_model.items()}),
         by_id=MappingProxyType({backend.id: backend for pool in ordered for backend in pool.backends}),
     )
+
+
+def _pool_candidates(pool: PoolEntry, candidates: list[Candidate]) -> PoolCandidates:
+    # What can be known before any request is worked out here, once per change.
+    if pool.strategy is Strategy.CHEAPEST:
+        candidates.sort(key=_price)
+    sums = tuple(accumulate(candidate.backend.weight for candidate in candidates))
+    return PoolCandidates(pool.name, pool.strategy, tuple(candidates), sums)
+
+
+def _price(candidate: Candidate) -> float:
+    prices = candidate.mapping.prices
+    # Unknown is not free: a model without a price comes last.
+    return float("inf") if prices.input is None else prices.input + (prices.output or 0)

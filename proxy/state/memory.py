@@ -1,0 +1,319 @@
+"""The state of backends, kept in this process.
+
+With several processes and no shared state each process enforces its share of every limit (limit ÷ processes). Clocks
+are monotonic; the table's epoch times are converted when it is applied.
+"""
+
+import random
+from collections.abc import Iterable, Sequence
+
+from agenthub.core.params import RuntimeSettings
+from providers.rules import cooldown as cooldowns
+from providers.rules.table import BackendEntry, BackendStatus, Candidate, ErrorKind, HealthState, RoutingTable
+from proxy.rules import bucket
+from proxy.rules.emergency import emergency_per_minute
+from proxy.rules.routing import PassedOver, Reason
+from proxy.rules.window import OutcomeWindow
+from proxy.state.protocol import BackendView, CooldownBegun, Lease
+
+QUOTA_TRIAL_SECONDS = 15 * 60.0
+LATENCY_SMOOTHING = 0.2
+
+
+class BackendState:
+    """One backend's counters. Changed only by MemoryState, on the event loop."""
+
+    __slots__ = (
+        "capacity",
+        "cooldown_began_at",
+        "cooldown_until",
+        "count_429",
+        "emergency_at",
+        "emergency_tokens",
+        "error_kind",
+        "failure_cooldowns",
+        "failures_in_a_row",
+        "half_open",
+        "in_flight",
+        "latency_seconds",
+        "per_minute",
+        "refilled_at",
+        "reset_count",
+        "tokens",
+        "trial_after",
+        "trial_under_way",
+        "window",
+    )
+
+    def __init__(self, now: float, reset_count: int) -> None:
+        self.tokens = self.capacity = 0.0
+        self.per_minute: float | None = None
+        self.refilled_at = now
+        self.in_flight = 0
+        self.latency_seconds = 0.0
+        self.emergency_tokens = float("inf")  # full: the first look caps it at the bucket's capacity
+        self.emergency_at = now
+        self.reset(reset_count)
+
+    def reset(self, reset_count: int) -> None:
+        """Forget what was found out: an operator or a probe knows better."""
+        self.reset_count = reset_count
+        self.cooldown_until = 0.0
+        self.cooldown_began_at = float("-inf")
+        self.count_429 = self.failures_in_a_row = self.failure_cooldowns = 0
+        self.half_open = self.trial_under_way = False
+        self.error_kind = ErrorKind.NONE
+        self.trial_after = 0.0
+        self.window = OutcomeWindow(cooldowns.WINDOW_SECONDS)
+
+    def refill(self, now: float) -> None:
+        """Bring the bucket up to `now`."""
+        if self.per_minute is not None:
+            self.tokens = bucket.refilled(
+                self.tokens, elapsed_seconds=now - self.refilled_at, per_minute=self.per_minute, capacity=self.capacity
+            )
+        self.refilled_at = now
+
+    def set_limit(self, per_minute: float | None, capacity: float, now: float) -> None:
+        """A new limit applies to the running bucket: what was used stays used."""
+        if per_minute == self.per_minute and capacity == self.capacity:
+            return
+        self.refill(now)
+        used = self.capacity - self.tokens if self.per_minute is not None else 0.0
+        self.per_minute, self.capacity = per_minute, capacity
+        self.tokens = max(0.0, capacity - used)
+
+
+class MemoryState:
+    """`State` in memory; see `protocol.py` for what each method promises."""
+
+    def __init__(self, *, processes: int = 1, chance: random.Random | None = None) -> None:
+        self.processes = processes
+        self.settings = RuntimeSettings()
+        self._chance = chance or random.Random()
+        self._states: dict[str, BackendState] = {}
+
+    def apply(self, table: RoutingTable, settings: RuntimeSettings, *, now: float, epoch: float) -> None:
+        """Take over a new table: limits, cooldowns and errors that other processes or people have set."""
+        self.settings = settings
+        for backend_id in self._states.keys() - table.by_id.keys():
+            del self._states[backend_id]
+        for backend in table.by_id.values():
+            state = self._states.get(backend.id)
+            if state is None:
+                state = self._states[backend.id] = BackendState(now, backend.reset_count)
+                state.count_429 = backend.consecutive_429_count
+            elif backend.reset_count > state.reset_count:
+                state.reset(backend.reset_count)
+            self._apply_limits(state, backend, now)
+            self._apply_findings(state, backend, now=now, epoch=epoch)
+
+    def _apply_limits(self, state: BackendState, backend: BackendEntry, now: float) -> None:
+        if backend.rpm_limit is None:
+            state.set_limit(None, 0.0, now)
+        else:
+            share = 1.0 / self.processes
+            state.set_limit(backend.rpm_limit * share, max(1.0, backend.burst * share), now)
+
+    def _apply_findings(self, state: BackendState, backend: BackendEntry, *, now: float, epoch: float) -> None:
+        if backend.cooldown_until is not None and backend.cooldown_until > epoch:
+            until = now + backend.cooldown_until - epoch
+            if until > state.cooldown_until:
+                state.cooldown_began_at = now if state.cooldown_until <= now else state.cooldown_began_at
+                state.cooldown_until = until
+                state.half_open = True
+                state.count_429 = max(state.count_429, backend.consecutive_429_count)
+        if backend.status is BackendStatus.ERROR:
+            state.error_kind = backend.error_kind
+            since = backend.error_since if backend.error_since is not None else epoch
+            state.trial_after = max(state.trial_after, now + since - epoch + QUOTA_TRIAL_SECONDS)
+        elif backend.reset_count >= state.reset_count and backend.status is BackendStatus.HEALTHY:
+            state.error_kind = state.error_kind if state.trial_under_way else ErrorKind.NONE
+
+    async def take_first(
+        self, candidates: Iterable[Candidate], *, now: float, banned: frozenset[str] | set[str]
+    ) -> tuple[Lease | None, Sequence[PassedOver]]:
+        """See `State.take_first`."""
+        passed: list[PassedOver] = []
+        for candidate in candidates:
+            state = self._states[candidate.backend.id]
+            if candidate.backend.id in banned:
+                passed.append(PassedOver(candidate, Reason.FAILED))
+                continue
+            refusal = self._refusal(state, candidate, now)
+            if refusal is None:
+                return self._take(state, candidate, now), passed
+            passed.append(refusal)
+        return None, passed
+
+    def _refusal(self, state: BackendState, candidate: Candidate, now: float) -> PassedOver | None:
+        if state.error_kind is not ErrorKind.NONE:
+            if state.error_kind is not ErrorKind.QUOTA or now < state.trial_after or state.trial_under_way:
+                return PassedOver(candidate, Reason.ERROR, detail=str(state.error_kind))
+        elif candidate.backend.health is HealthState.DOWN:
+            return PassedOver(candidate, Reason.DOWN)
+        if now < state.cooldown_until:
+            wait = state.cooldown_until - now
+            return PassedOver(candidate, Reason.COOLING, state.cooldown_until, f"{wait:.1f} s more")
+        if state.half_open and state.trial_under_way:
+            return PassedOver(candidate, Reason.HALF_OPEN, now)
+        most = candidate.backend.max_concurrency
+        if most is not None and state.in_flight >= max(1, most // self.processes):
+            return PassedOver(candidate, Reason.BUSY, now)
+        if state.per_minute is not None:
+            state.refill(now)
+            if not bucket.has(state.tokens):
+                wait = bucket.seconds_until(state.tokens, per_minute=state.per_minute)
+                return PassedOver(candidate, Reason.NO_TOKENS, now + wait, f"next in {wait:.1f} s")
+        return None
+
+    def _take(self, state: BackendState, candidate: Candidate, now: float) -> Lease:
+        lease = Lease(candidate, now)
+        if state.half_open or state.error_kind is not ErrorKind.NONE:
+            lease.trial = state.trial_under_way = True
+            if state.error_kind is ErrorKind.QUOTA:
+                state.trial_after = now + QUOTA_TRIAL_SECONDS
+        if state.per_minute is not None:
+            state.tokens -= 1.0
+        state.in_flight += 1
+        return lease
+
+    async def take_emergency(self, candidate: Candidate, *, now: float) -> Lease | None:
+        """See `State.take_emergency`."""
+        state = self._states[candidate.backend.id]
+        limit = candidate.backend.rpm_limit or self.settings.default_rpm_limit
+        per_minute = emergency_per_minute(limit, self.settings.emergency_rpm_fraction)
+        tokens = bucket.refilled(
+            state.emergency_tokens,
+            elapsed_seconds=now - state.emergency_at,
+            per_minute=per_minute / self.processes,
+            capacity=max(1.0, per_minute / self.processes),
+        )
+        state.emergency_tokens, state.emergency_at = tokens, now
+        if not bucket.has(tokens):
+            return None
+        state.emergency_tokens -= 1.0
+        state.in_flight += 1
+        return Lease(candidate, now, emergency=True)
+
+    def release(self, lease: Lease) -> None:
+        """See `State.release`."""
+        state = self._states.get(lease.candidate.backend.id)
+        if state is None:
+            return
+        state.in_flight = max(0, state.in_flight - 1)
+        if lease.trial:
+            state.trial_under_way = False
+
+    def succeeded(self, lease: Lease, *, now: float, latency_seconds: float) -> bool:
+        """See `State.succeeded`."""
+        state = self._states.get(lease.candidate.backend.id)
+        if state is None:
+            return False
+        known = state.latency_seconds
+        state.latency_seconds = known + LATENCY_SMOOTHING * (latency_seconds - known) if known else latency_seconds
+        state.window.add(now, success=True)
+        state.failures_in_a_row = state.failure_cooldowns = 0
+        # A success of an attempt that began before the cooldown says nothing about the backend after it.
+        if lease.taken_at < state.cooldown_began_at and not lease.emergency:
+            return False
+        cleared = state.count_429 > 0 or (lease.trial and state.error_kind is ErrorKind.QUOTA)
+        state.count_429 = 0
+        if lease.trial:
+            state.half_open = False
+            state.error_kind = ErrorKind.NONE
+        return cleared
+
+    def rate_limited(self, lease: Lease, *, now: float, given_seconds: float | None) -> CooldownBegun | None:
+        """See `State.rate_limited`."""
+        state = self._states.get(lease.candidate.backend.id)
+        if state is None:
+            return None
+        # Many in flight that all get 429 make one: only attempts begun after the last cooldown began are counted.
+        counted = lease.taken_at >= state.cooldown_began_at
+        if not counted and given_seconds is None:
+            return None
+        if counted:
+            state.count_429 += 1
+        seconds = cooldowns.cooldown_seconds(
+            state.count_429,
+            base=self.settings.cooldown_base_seconds,
+            cap=self.settings.cooldown_max_seconds,
+            exponential=self.settings.cooldown_exponential_backoff,
+            given=given_seconds,
+            jitter=self._chance.random(),
+        )
+        if not counted and now + seconds < state.cooldown_until + 0.1 * seconds:
+            return None  # the jitter of a second look at the same time limit is no later end
+        return self._cool(state, lease, now, seconds, "rate_limited")
+
+    def failed(self, lease: Lease, *, now: float) -> CooldownBegun | None:
+        """See `State.failed`."""
+        state = self._states.get(lease.candidate.backend.id)
+        if state is None:
+            return None
+        state.window.add(now, success=False)
+        state.failures_in_a_row += 1
+        if lease.taken_at < state.cooldown_began_at:
+            return None
+        requests, successes = state.window.counts(now)
+        if not (
+            lease.trial
+            or cooldowns.failures_cool(in_a_row=state.failures_in_a_row, requests=requests, successes=successes)
+        ):
+            return None
+        seconds = cooldowns.failure_cooldown_seconds(state.failure_cooldowns)
+        state.failure_cooldowns += 1
+        state.window.clear()
+        return self._cool(state, lease, now, seconds * (1.0 + 0.1 * self._chance.random()), "failures")
+
+    def _cool(self, state: BackendState, lease: Lease, now: float, seconds: float, reason: str) -> CooldownBegun | None:
+        until = now + seconds
+        if until <= state.cooldown_until:
+            return None
+        extended = now < state.cooldown_until
+        state.cooldown_until = until
+        if not extended:
+            state.cooldown_began_at = now
+        state.half_open = True
+        return CooldownBegun(lease.candidate.backend.id, seconds, state.count_429, reason, extended)
+
+    def errored(self, lease: Lease, *, now: float, kind: ErrorKind) -> bool:
+        """See `State.errored`."""
+        state = self._states.get(lease.candidate.backend.id)
+        if state is None:
+            return False
+        news = state.error_kind is not kind
+        state.error_kind = kind
+        state.trial_after = now + QUOTA_TRIAL_SECONDS
+        return news
+
+    def load(self, candidate: Candidate) -> float:
+        """See `State.load`."""
+        state = self._states[candidate.backend.id]
+        most = candidate.backend.max_concurrency
+        busy = state.in_flight / most if most else state.in_flight / (state.in_flight + 64.0)
+        if state.per_minute is None:
+            return busy
+        return max(busy, 1.0 - min(1.0, state.tokens / state.capacity))
+
+    def latency(self, candidate: Candidate) -> float:
+        """See `State.latency`."""
+        return self._states[candidate.backend.id].latency_seconds
+
+    def view(self, backend: BackendEntry, *, now: float) -> BackendView:
+        """See `State.view`."""
+        state = self._states.get(backend.id) or BackendState(now, backend.reset_count)
+        state.refill(now)
+        limited = state.per_minute is not None
+        return BackendView(
+            tokens=state.tokens if limited else None,
+            capacity=state.capacity if limited else None,
+            rate_per_minute=state.per_minute,
+            utilization=1.0 - state.tokens / state.capacity if limited and state.capacity else 0.0,
+            in_flight=state.in_flight,
+            cooling_seconds=max(0.0, state.cooldown_until - now),
+            consecutive_429_count=state.count_429,
+            half_open=state.half_open and now >= state.cooldown_until,
+            error_kind=state.error_kind,
+        )
