@@ -78,4 +78,10 @@ class RequestEnded(msgspec.Struct, array_like=True, frozen=True, tag="e"):
     trail: tuple[Attempt, ...] = ()
 
 
-JournalEntry = RequestBegun | RequestEnded
+class Continued(msgspec.Struct, array_like=True, frozen=True, tag="c"):
+    """The last entry of a segment whose writer went on to another: the beginnings still open here stand there too."""
+
+    segment_id: str
+
+
+JournalEntry = RequestBegun | RequestEnded | Continued
