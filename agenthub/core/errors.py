@@ -5,6 +5,7 @@
     ├── InvalidKey 401
     ├── ModelNotAllowed 403
     ├── NotFound 404 ── ModelNotFound
+    ├── Conflict 409
     ├── RequestTooLarge 413
     ├── AllPoolsExhausted 503
     ├── QueueFull 503
@@ -72,6 +73,12 @@ class MethodNotAllowed(Refused):
     """The route exists, but not for this method."""
 
     status, code, type = 405, "method_not_allowed", "invalid_request_error"
+
+
+class Conflict(Refused):
+    """The request is well formed, but what stands already does not allow it."""
+
+    status, code, type = 409, "conflict", "invalid_request_error"
 
 
 class RequestTooLarge(Refused):

@@ -1,0 +1,7 @@
+"""The rows of the provider side; Django needs them all imported here."""
+
+from providers.models.backend import Backend, BackendHealth, ModelMapping
+from providers.models.cooldown import CooldownEvent
+from providers.models.pool import Pool
+
+__all__ = ["Backend", "BackendHealth", "CooldownEvent", "ModelMapping", "Pool"]

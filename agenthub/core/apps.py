@@ -1,0 +1,24 @@
+"""The shared kernel as a Django application."""
+
+from typing import Any
+
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+
+class CoreConfig(AppConfig):
+    """Settings, counters, roles and the audit trail."""
+
+    name = "agenthub.core"
+    label = "core"
+    verbose_name = "System"
+
+    def ready(self) -> None:
+        """Keep the roles complete: their permissions exist only once an app has been migrated."""
+        post_migrate.connect(_grant, dispatch_uid="agenthub.core.roles")
+
+
+def _grant(sender: AppConfig, **_: Any) -> None:
+    from agenthub.core.access import roles_grant  # noqa: PLC0415 - models can't be imported before apps are ready
+
+    roles_grant(sender)

@@ -1,0 +1,129 @@
+"""Reads of the provider side, joins already made."""
+
+from datetime import datetime
+from decimal import Decimal
+
+from django.db.models import Prefetch, QuerySet
+
+from agenthub.core.crypto import Unreadable, masked
+from agenthub.core.fields import picodollars_from_usd
+from providers.models import Backend, CooldownEvent, ModelMapping, Pool
+from providers.rules.table import (
+    ApiKind,
+    BackendEntry,
+    BackendStatus,
+    ErrorKind,
+    HealthState,
+    MappingEntry,
+    PoolEntry,
+    Prices,
+    Strategy,
+)
+from providers.services.backends import backend_key_checked
+from providers.services.keys import api_key_opened, extra_headers_opened
+
+
+def routing_pools() -> tuple[PoolEntry, ...]:
+    """Every pool with its backends as the proxy needs them, keys opened.
+
+    A backend whose secrets do not open comes as `error` with the kind KEY, and its row is marked so; one that was
+    marked so and opens again is unmarked.
+    """
+    backends: dict[int, list[BackendEntry]] = {}
+    for backend in backends_with_mappings().order_by("id"):
+        backends.setdefault(backend.pool_id, []).append(_backend_entry(backend))
+    return tuple(
+        PoolEntry(pool.name, pool.order, Strategy(pool.strategy), tuple(backends.get(pool.pk, ())))
+        for pool in Pool.objects.all()
+    )
+
+
+def _backend_entry(backend: Backend) -> BackendEntry:
+    try:
+        api_key, headers, problem = api_key_opened(backend), extra_headers_opened(backend), ""
+    except Unreadable as unreadable:
+        api_key, headers, problem = "", {}, str(unreadable)
+    backend_key_checked(backend, problem=problem)
+    health = getattr(backend, "health", None)
+    return BackendEntry(
+        id=backend.id,
+        name=backend.name,
+        label=backend.label,
+        pool=backend.pool.name,
+        base_url=backend.api_base_url.rstrip("/"),
+        api=ApiKind(backend.api),
+        api_key=api_key,
+        extra_headers=tuple(headers.items()),
+        timeout_seconds=backend.timeout_seconds,
+        rpm_limit=backend.rpm_limit,
+        burst=backend.bucket_capacity,
+        tpm_limit=backend.tpm_limit,
+        max_concurrency=backend.max_concurrency,
+        weight=backend.weight,
+        enabled=backend.enabled,
+        status=BackendStatus(backend.status),
+        error_kind=ErrorKind(backend.error_kind),
+        error_reason=backend.error_reason,
+        error_since=_epoch(backend.error_since),
+        health=HealthState(health.state) if health else HealthState.UNKNOWN,
+        cooldown_until=_epoch(backend.cooldown_until),
+        consecutive_429_count=backend.consecutive_429_count,
+        reset_count=backend.reset_count,
+        mappings=tuple(_mapping_entry(mapping) for mapping in backend.mappings.all()),
+    )
+
+
+def _mapping_entry(mapping: ModelMapping) -> MappingEntry:
+    return MappingEntry(
+        canonical=mapping.canonical,
+        native_id=mapping.native_id or mapping.canonical,
+        prices=Prices(
+            input=_picodollars(mapping.price_input_usd),
+            output=_picodollars(mapping.price_output_usd),
+            cache_read=_picodollars(mapping.price_cache_read_usd),
+            cache_write=_picodollars(mapping.price_cache_write_usd),
+        ),
+        reasoning=mapping.reasoning,
+        reasoning_effort=mapping.reasoning_effort,
+        input_modalities=tuple(mapping.modalities),
+        context_window=mapping.context_window,
+        max_tokens=mapping.max_tokens,
+        first_token_timeout_seconds=mapping.first_token_timeout_seconds,
+        compat=mapping.compat,
+    )
+
+
+def _picodollars(usd: Decimal | None) -> int | None:
+    return None if usd is None else picodollars_from_usd(usd)
+
+
+def _epoch(moment: datetime | None) -> float | None:
+    return None if moment is None else moment.timestamp()
+
+
+def backends_with_mappings() -> QuerySet[Backend]:
+    """Backends with pool, health and mappings, in three queries."""
+    mappings = Prefetch("mappings", ModelMapping.objects.order_by("canonical"))
+    return Backend.objects.select_related("pool", "health").prefetch_related(mappings)
+
+
+def api_key_masked(backend: Backend) -> str:
+    """The API key as people may see it; stars alone where it does not open, nothing where there is none."""
+    try:
+        return masked(api_key_opened(backend))
+    except Unreadable:
+        return "****"
+
+
+def extra_headers_masked(backend: Backend) -> dict[str, str]:
+    """The extra headers with their values as people may see them."""
+    try:
+        return {name: masked(value) for name, value in extra_headers_opened(backend).items()}
+    except Unreadable:
+        return {}
+
+
+def cooldown_events(*, backend_id: str = "") -> QuerySet[CooldownEvent]:
+    """The log of cooldowns, newest first, of one backend where one is named."""
+    events = CooldownEvent.objects.order_by("-started_at", "-id")
+    return events.filter(backend_id=backend_id) if backend_id else events

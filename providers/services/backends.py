@@ -1,0 +1,255 @@
+"""What happens to backends: errors found and cleared by AgentHub, and the changes that people make."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import count
+
+from django.db import transaction
+from django.db.models import F, Q
+
+from agenthub.core.clock import utc_now
+from agenthub.core.ids import short_id
+from agenthub.core.versions import bump
+from providers.models import Backend, CooldownEvent, ModelMapping
+from providers.rules.table import ErrorKind
+from providers.services.keys import (
+    api_key_opened,
+    api_key_sealed,
+    extra_headers_opened,
+    extra_headers_sealed,
+)
+
+LONGEST_REASON = 300
+
+
+# What AgentHub finds out by itself is a conditional update, which the audit trail does not see.
+
+
+@transaction.atomic
+def backend_error(*, backend_id: str, kind: ErrorKind, reason: str) -> bool:
+    """Put a backend in `error`; False if it is in that error already, or gone."""
+    changed = (
+        Backend.objects.filter(id=backend_id)
+        .exclude(error_kind=kind)
+        .update(error_kind=kind, error_reason=reason[:LONGEST_REASON], error_since=utc_now())
+    )
+    if changed:
+        _settle_status(backend_id)
+        bump("routing")
+    return bool(changed)
+
+
+@transaction.atomic
+def backend_recovered(backend_id: str) -> bool:
+    """A request succeeded: the count of 429s is 0 again and a spent quota refilled; False if there was neither."""
+    quota = Backend.objects.filter(id=backend_id, error_kind=ErrorKind.QUOTA).update(**_NO_ERROR)
+    counted = Backend.objects.filter(id=backend_id, consecutive_429_count__gt=0).update(consecutive_429_count=0)
+    if not quota and not counted:
+        return False
+    _settle_status(backend_id)
+    bump("routing")
+    return True
+
+
+@transaction.atomic
+def backend_error_clear(backend_id: str, *, kinds: tuple[ErrorKind, ...] = ()) -> bool:
+    """End the error of a backend, of one of `kinds` where some are given; every process forgets what it had found out.
+
+    False if it was in no such error.
+    """
+    in_error = Backend.objects.filter(id=backend_id).exclude(error_kind=ErrorKind.NONE)
+    if kinds:
+        in_error = in_error.filter(error_kind__in=kinds)
+    if not in_error.update(reset_count=F("reset_count") + 1, **_NO_ERROR):
+        return False
+    _settle_status(backend_id)
+    bump("routing")
+    return True
+
+
+@transaction.atomic
+def mapping_flag(*, backend_id: str, canonical: str, reason: str) -> bool:
+    """Note that a backend said that it does not know a model; False if that is noted already."""
+    return bool(
+        ModelMapping.objects.filter(backend_id=backend_id, canonical=canonical, flagged_at=None).update(
+            flagged_at=utc_now(), flag_reason=reason[:LONGEST_REASON]
+        )
+    )
+
+
+@transaction.atomic
+def backend_key_checked(backend: Backend, *, problem: str) -> None:
+    """Note that the secrets of a backend do not open, or that they open again; `backend` is brought up to date.
+
+    Nothing is bumped: every process sees by itself what opens with its ring, and two processes with different rings
+    must not wake each other for ever.
+    """
+    if bool(problem) == (backend.error_kind == ErrorKind.KEY):
+        return
+    now = utc_now()
+    found: dict[str, object] = {
+        "error_kind": ErrorKind.KEY.value,
+        "error_reason": problem[:LONGEST_REASON],
+        "error_since": now,
+    }
+    changes = found if problem else _NO_ERROR
+    before = backend.error_kind
+    for column, value in changes.items():
+        setattr(backend, column, value)
+    backend.status = backend.status_at(now)
+    Backend.objects.filter(id=backend.id, error_kind=before).update(status=backend.status, **changes)
+
+
+_NO_ERROR: dict[str, object] = {"error_kind": ErrorKind.NONE.value, "error_reason": "", "error_since": None}
+
+
+def _settle_status(backend_id: str) -> None:
+    # In the caller's transaction: its update holds the row, so nobody changes the columns in between.
+    backend = Backend.objects.filter(id=backend_id).first()
+    if backend is not None:
+        Backend.objects.filter(id=backend_id).update(status=backend.status_at(utc_now()))
+
+
+# What people and programs change is saved row by row, so that the audit trail sees it.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MappingData:
+    """One mapping as a caller gives it: column values of `ModelMapping`, checked by its own validators."""
+
+    canonical: str
+    values: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendData:
+    """What a caller wants of a backend. None leaves a part as it is."""
+
+    values: Mapping[str, object] = field(default_factory=dict)  # columns of `Backend`
+    api_key: str | None = None  # "" takes the key away
+    extra_headers: dict[str, str] | None = None
+    mappings: tuple[MappingData, ...] | None = None  # given: these and no others
+
+
+@transaction.atomic
+def backend_create(*, data: BackendData, source: str = Backend.Source.API) -> Backend:
+    """Add a backend with its mappings. Raises ValidationError of Django, naming the field."""
+    return _backend_write(Backend(source=source), data)
+
+
+@transaction.atomic
+def backend_update(*, backend_id: str, data: BackendData) -> Backend:
+    """Change a backend. Raises Backend.DoesNotExist, and ValidationError of Django, naming the field."""
+    return _backend_write(Backend.objects.select_for_update().get(id=backend_id), data)
+
+
+def _backend_write(backend: Backend, data: BackendData) -> Backend:
+    for column, value in data.values.items():
+        setattr(backend, column, value)
+    secrets_given = data.api_key is not None or data.extra_headers is not None
+    if data.api_key is not None:
+        backend.api_key_sealed = api_key_sealed(backend.id, data.api_key)
+    if data.extra_headers is not None:
+        backend.extra_headers_sealed = extra_headers_sealed(backend.id, data.extra_headers)
+    backend.full_clean()
+    backend_save(backend, secrets_given=secrets_given)
+    if data.mappings is not None:
+        mappings_set(backend, data.mappings)
+    bump("routing")
+    return Backend.objects.select_related("pool").get(id=backend.id)
+
+
+def backend_save(backend: Backend, *, secrets_given: bool) -> None:
+    """Save a changed backend without touching what AgentHub found out meanwhile; a new key ends what the old one did.
+
+    To be called in a transaction that ends with bump("routing").
+    """
+    if backend._state.adding:
+        backend.status = backend.status_at(utc_now())
+        backend.save()
+        return
+    columns = {column.name for column in Backend._meta.concrete_fields} - {"id", "created_at", *Backend.FINDINGS}
+    backend.save(update_fields=columns)
+    if secrets_given:
+        ended = (ErrorKind.KEY, ErrorKind.CREDENTIALS)
+        Backend.objects.filter(id=backend.id, error_kind__in=ended).update(
+            reset_count=F("reset_count") + 1, **_NO_ERROR
+        )
+    _settle_status(backend.id)
+
+
+def mappings_set(backend: Backend, wanted: tuple[MappingData, ...]) -> None:
+    """Give a backend these mappings and no others; a mapping that is changed is no longer flagged."""
+    by_name = {mapping.canonical: mapping for mapping in ModelMapping.objects.filter(backend=backend)}
+    for data in wanted:
+        old = by_name.pop(data.canonical, None)
+        mapping = old or ModelMapping(backend=backend, canonical=data.canonical)
+        before = {column: getattr(mapping, column) for column in data.values}
+        for column, value in data.values.items():
+            setattr(mapping, column, value)
+        if old is None or before != dict(data.values):
+            mapping.flagged_at, mapping.flag_reason = None, ""
+            mapping.full_clean()
+            mapping.save()
+    for mapping in by_name.values():
+        mapping.delete()
+
+
+@transaction.atomic
+def backend_delete(backend_id: str) -> bool:
+    """Take a backend away; its usage and the log of its cooldowns stay. False if it was gone."""
+    backend = Backend.objects.filter(id=backend_id).first()
+    if backend is None:
+        return False
+    CooldownEvent.objects.filter(backend_id=backend_id, ended_at=None).update(ended_at=utc_now())
+    backend.delete()
+    bump("routing")
+    return True
+
+
+@transaction.atomic
+def backend_enable(backend_id: str, *, enabled: bool) -> bool:
+    """Enable or disable a backend; False if it was so already, or is gone."""
+    backend = Backend.objects.select_for_update().filter(~Q(enabled=enabled), id=backend_id).first()
+    if backend is None:
+        return False
+    backend.enabled = enabled
+    backend.save(update_fields=["enabled", "updated_at"])
+    _settle_status(backend_id)
+    bump("routing")
+    return True
+
+
+@transaction.atomic
+def backend_duplicate(backend_id: str) -> Backend:
+    """A disabled copy of a backend with its key and mappings, under a name of its own.
+
+    Raises Backend.DoesNotExist, and Unreadable where its secrets do not open.
+    """
+    backend = Backend.objects.get(id=backend_id)
+    api_key, headers = api_key_opened(backend), extra_headers_opened(backend)
+    mappings = list(backend.mappings.all())
+    blank = Backend()
+    copy = backend
+    for column in Backend.FINDINGS:
+        setattr(copy, column, getattr(blank, column))
+    # Sealed values are bound to the id: they are opened and sealed again, never copied.
+    copy.pk, copy.id = None, short_id("bkd")
+    copy._state.adding = True
+    copy.name, copy.enabled, copy.source = _free_name(backend.name), False, Backend.Source.WEBUI
+    copy.api_key_sealed = api_key_sealed(copy.id, api_key)
+    copy.extra_headers_sealed = extra_headers_sealed(copy.id, headers)
+    backend_save(copy, secrets_given=True)
+    for mapping in mappings:
+        mapping.pk, mapping.backend = None, copy
+        mapping._state.adding = True
+        mapping.save()
+    bump("routing")
+    return copy
+
+
+def _free_name(name: str) -> str:
+    taken = set(Backend.objects.values_list("name", flat=True))
+    base = f"{name[:110]} (copy"
+    names = (f"{base})" if number == 1 else f"{base} {number})" for number in count(1))
+    return next(free for free in names if free not in taken)
