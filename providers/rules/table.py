@@ -145,15 +145,12 @@ class PoolCandidates:
     weight_sums: tuple[int, ...] = ()  # running sums of the weights, for a draw in logarithmic time
 
 
-_NOTHING: Mapping[str, tuple[PoolCandidates, ...]] = MappingProxyType({})
-
-
 @dataclass(frozen=True, slots=True)
 class RoutingTable:
     """All pools in order, and for each canonical model its candidates by pool (enabled backends only)."""
 
     pools: tuple[PoolEntry, ...] = ()
-    by_model: Mapping[str, tuple[PoolCandidates, ...]] = field(default=_NOTHING)
+    by_model: Mapping[str, tuple[PoolCandidates, ...]] = field(default_factory=dict)
     by_id: Mapping[str, BackendEntry] = field(default_factory=dict)
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from agenthub.core.errors import JournalFull
-from proxy import journal as journal_module
 from proxy.journal import Journal, folder_bytes, segments
 from proxy.rules.frames import HEADER, scan
 from proxy.rules.record import Continued, JournalEntry, RequestBegun, RequestEnded
@@ -156,7 +155,7 @@ class Disk:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.room_bytes = 1 << 40
         self._write = os.write
-        monkeypatch.setattr(journal_module.os, "write", self.write)
+        monkeypatch.setattr(os, "write", self.write)
 
     def write(self, fd: int, data: bytes) -> int:
         if not self.room_bytes:
@@ -217,7 +216,7 @@ def test_a_segment_that_can_not_be_followed_by_another_goes_on(tmp_path: Path, m
     def refuse(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(journal_module.os, "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     for _ in range(5):
         journal.end(ended())
     monkeypatch.undo()
@@ -235,7 +234,7 @@ async def test_synced_comes_back_after_the_disk_has_it(tmp_path: Path, monkeypat
         fdatasync(fd)
         synced.append(os.fstat(fd).st_size)
 
-    monkeypatch.setattr(journal_module.os, "fdatasync", note)
+    monkeypatch.setattr(os, "fdatasync", note)
     journal = Journal(tmp_path, max_bytes=MIB)
     journal.end(ended())
     size = folder_bytes(tmp_path)
@@ -255,7 +254,7 @@ async def test_a_failed_sync_is_logged_and_wakes_the_waiting(
     def fail(_: int) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(journal_module.os, "fdatasync", fail)
+    monkeypatch.setattr(os, "fdatasync", fail)
     journal.end(ended())
     await journal.synced()
     monkeypatch.undo()
