@@ -1,0 +1,218 @@
+"""One connection to the stand-in: HTTP/1.1 on the bare transport, so that it can also be wrong on purpose."""
+
+import asyncio
+import socket
+import struct
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, cast
+
+import httptools
+import msgspec
+
+from agenthub.demo.standin import answers
+from agenthub.demo.standin.script import Script
+from agenthub.demo.standin.seen import Seen
+
+if TYPE_CHECKING:
+    from agenthub.demo.standin.server import StandIn
+
+_LINGER_NOT = struct.pack("ii", 1, 0)
+_FOREVER = 10_000_000.0
+_PHRASES = {each.value: each.phrase for each in HTTPStatus}
+
+
+class _Cut(Exception):
+    """The script wants the connection to end here."""
+
+
+class Connection(asyncio.Protocol):
+    """Takes requests one after the other and answers each by its script."""
+
+    def __init__(self, standin: "StandIn") -> None:
+        self._standin = standin
+        self._transport: asyncio.Transport
+        self._parser = httptools.HttpRequestParser(self)
+        self._target = b""
+        self._headers: dict[str, str] = {}
+        self._body: list[bytes] = []
+        self._seen: Seen | None = None
+        self._answering: asyncio.Task[None] | None = None
+        self._writable = asyncio.Event()
+        self._writable.set()
+
+    # asyncio's callbacks
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A caller is there."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._standin.connections.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of a request."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio calls it so
+        """The caller, or we, have ended it."""
+        self._standin.connections.discard(self)
+        if self._answering is not None:
+            self._answering.cancel()
+        self._writable.set()
+
+    def pause_writing(self) -> None:
+        """The caller reads more slowly than we write."""
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """The caller has caught up."""
+        self._writable.set()
+
+    # httptools' callbacks
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the request's path."""
+        self._target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header."""
+        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        """The request is whole: answer it."""
+        path = self._target.decode("latin-1").partition("?")[0]
+        backend, _, endpoint = path.strip("/").rpartition("v1/")
+        method = self._parser.get_method().decode()
+        seen = Seen(backend.strip("/"), method, path, self._headers, b"".join(self._body))
+        self._target, self._headers, self._body = b"", {}, []
+        self._seen = seen
+        script = self._standin.take(seen)
+        self._answering = asyncio.get_running_loop().create_task(self._answer(seen, endpoint, script))
+
+    def close(self) -> None:
+        """End the connection at once."""
+        self._transport.abort()
+
+    # The answer
+
+    async def _answer(self, seen: Seen, endpoint: str, script: Script) -> None:
+        try:
+            await self._play(seen, endpoint, script)
+            seen.finished = True
+        except _Cut:
+            seen.finished = True
+            self._end(script)
+        except asyncio.CancelledError:
+            seen.disconnected = True
+            raise
+        finally:
+            self._answering = None
+            self._standin.changed()
+
+    async def _play(self, seen: Seen, endpoint: str, script: Script) -> None:
+        await self._pause(script.before_head_seconds, script, step=1)
+        if script.cut_before_head:
+            raise _Cut
+        if seen.method == "GET" and endpoint == "models":
+            await self._send_json(script, script.status, self._body_for(script, answers.models_answer()))
+            return
+        if seen.method != "POST" or endpoint not in answers.ENDPOINTS:
+            await self._refuse(script, 404, "unknown_url", f"There is nothing at {seen.path}.")
+            return
+        try:
+            request = seen.json
+        except msgspec.MsgspecError:
+            await self._refuse(script, 400, "", "The body is not a JSON object.")
+            return
+        if script.status >= 400:
+            body = answers.error_body(script.status, code=script.error_code, message=script.error_message)
+            await self._send_json(script, script.status, self._body_for(script, body))
+        elif script.rejects_stream_options and "stream_options" in request:
+            await self._refuse(script, 400, "", "Unrecognized request argument supplied: stream_options")
+        elif request.get("stream") and script.body is None:
+            await self._stream(seen, endpoint, script, request)
+        else:
+            body = self._body_for(script, answers.json_answer(endpoint, script, request))
+            await self._send_json(script, script.status, body)
+
+    def _body_for(self, script: Script, usual: bytes) -> bytes:
+        return usual if script.body is None else script.body.encode()
+
+    async def _refuse(self, script: Script, status: int, code: str, message: str) -> None:
+        await self._send_json(script, status, answers.error_body(status, code=code, message=message))
+
+    async def _send_json(self, script: Script, status: int, body: bytes) -> None:
+        length = len(body) if script.content_length is None else script.content_length
+        head = _head(status, {"content-type": "application/json", "content-length": str(length), **script.headers})
+        if script.cut:
+            await self._write(head + body[: script.cut_after], script)
+            raise _Cut
+        await self._write(head + body, script)
+        if length != len(body):
+            raise _Cut
+
+    async def _stream(self, seen: Seen, endpoint: str, script: Script, request: dict[str, Any]) -> None:
+        events = answers.StreamEvents(endpoint, script, request)
+        framing = {"transfer-encoding": "chunked"} if script.chunked else {"connection": "close"}
+        headers = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache", **framing}
+        await self._write(_head(script.status, {**headers, **script.headers}), script)
+        await self._event(events.opening(), script)
+        for number in range(script.chunks + 1):
+            await self._event(script.inserts.get(number, "").encode(), script)
+            if script.cut and script.cut_after == number:
+                # What was written before a reset must have left, since a reset takes back what has not.
+                await asyncio.sleep(0.01)
+                raise _Cut
+            if script.silent_after == number:
+                await asyncio.sleep(_FOREVER)
+            if number == script.chunks:
+                break
+            await self._pause(self._seconds_before(number, script), script, step=number + 2)
+            await self._event(events.chunk(number), script)
+            seen.chunks_sent += 1
+            self._standin.changed()
+        for event in events.closing():
+            await self._event(event, script)
+        if not script.chunked:
+            self._transport.close()
+            return
+        await self._write(b"0\r\n\r\n", script)
+
+    def _seconds_before(self, number: int, script: Script) -> float:
+        return script.between_chunks_seconds if number else script.before_first_chunk_seconds
+
+    async def _pause(self, seconds: float, script: Script, *, step: int) -> None:
+        if seconds:
+            await asyncio.sleep(seconds)
+        if script.gate:
+            await self._standin.gate(script.gate).passed(step)
+
+    async def _event(self, event: bytes, script: Script) -> None:
+        if event:
+            await self._write(b"%x\r\n%b\r\n" % (len(event), event) if script.chunked else event, script)
+
+    async def _write(self, data: bytes, script: Script) -> None:
+        """Write and let the loop flush it: each piece leaves by itself, so that times of arrival mean something."""
+        size = script.drip_bytes or len(data)
+        for start in range(0, len(data), size):
+            self._transport.write(data[start : start + size])
+            await asyncio.sleep(0)
+        await self._writable.wait()
+
+    def _end(self, script: Script) -> None:
+        if script.cut == "reset":
+            sock = self._transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+            self._transport.abort()
+        else:
+            self._transport.close()
+
+
+def _head(status: int, headers: dict[str, str]) -> bytes:
+    start = f"HTTP/1.1 {status} {_PHRASES.get(status, 'Unknown')}"
+    return "\r\n".join([start, *(f"{name}: {value}" for name, value in headers.items()), "", ""]).encode("latin-1")
