@@ -3,5 +3,17 @@
 from providers.models.backend import Backend, BackendHealth, ModelMapping
 from providers.models.cooldown import CooldownEvent
 from providers.models.pool import Pool
+from providers.models.usage import DailyBackend, DailyStats, HourlyUsage, JournalPosition, UsageRecord
 
-__all__ = ["Backend", "BackendHealth", "CooldownEvent", "ModelMapping", "Pool"]
+__all__ = [
+    "Backend",
+    "BackendHealth",
+    "CooldownEvent",
+    "DailyBackend",
+    "DailyStats",
+    "HourlyUsage",
+    "JournalPosition",
+    "ModelMapping",
+    "Pool",
+    "UsageRecord",
+]
