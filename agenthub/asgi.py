@@ -1,0 +1,8 @@
+"""The outermost ASGI callable."""
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agenthub.settings")
+application = get_asgi_application()

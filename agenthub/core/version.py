@@ -1,0 +1,3 @@
+"""The version of this hub."""
+
+VERSION = "0.1.0"

@@ -1,0 +1,17 @@
+"""Which part answers which address; the POSTs below /v1 never come here (see asgi.py)."""
+
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path
+from django.views.generic import RedirectView
+
+from agenthub.overview import health
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", RedirectView.as_view(pattern_name="admin:index", permanent=False)),
+    path("health", health.alive, name="health"),
+    path("ready", health.ready, name="ready"),
+    path("", include("agenthub.overview.urls")),
+    path("admin/", admin.site.urls),
+    path("api/admin/", include("providers.urls")),
+    path("v1/", include("proxy.urls")),
+]
