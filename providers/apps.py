@@ -3,6 +3,8 @@
 from typing import Any
 
 from django.apps import AppConfig
+from django.apps import apps as installed
+from django.apps.registry import Apps
 from django.db.models.signals import post_migrate
 
 
@@ -16,7 +18,11 @@ class ProvidersConfig(AppConfig):
         post_migrate.connect(_ensure_pools, sender=self, dispatch_uid="providers.pools")
 
 
-def _ensure_pools(**_: Any) -> None:
+def _ensure_pools(apps: Apps = installed, **_: Any) -> None:
     from providers.services.pools import pools_ensure  # noqa: PLC0415 - models can't be imported before apps are ready
 
+    try:
+        apps.get_model("providers", "Pool")
+    except LookupError:  # migrated back to nothing
+        return
     pools_ensure()

@@ -3,6 +3,8 @@
 from typing import Any
 
 from django.apps import AppConfig
+from django.apps import apps as installed
+from django.apps.registry import Apps
 from django.db.models.signals import post_migrate
 
 
@@ -18,7 +20,11 @@ class CoreConfig(AppConfig):
         post_migrate.connect(_grant, dispatch_uid="agenthub.core.roles")
 
 
-def _grant(sender: AppConfig, **_: Any) -> None:
+def _grant(sender: AppConfig, apps: Apps = installed, **_: Any) -> None:
     from agenthub.core.access import roles_grant  # noqa: PLC0415 - models can't be imported before apps are ready
 
+    try:
+        apps.get_model("auth", "Group")
+    except LookupError:  # only a part of the apps has been migrated so far
+        return
     roles_grant(sender)

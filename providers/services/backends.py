@@ -10,8 +10,8 @@ from django.db.models import F, Q
 from agenthub.core.clock import utc_now
 from agenthub.core.ids import short_id
 from agenthub.core.versions import bump
-from providers.models import Backend, CooldownEvent, ModelMapping
-from providers.rules.table import ErrorKind
+from providers.models import Backend, BackendHealth, CooldownEvent, ModelMapping
+from providers.rules.table import ErrorKind, HealthState
 from providers.services.keys import (
     api_key_opened,
     api_key_sealed,
@@ -65,6 +65,27 @@ def backend_error_clear(backend_id: str, *, kinds: tuple[ErrorKind, ...] = ()) -
     _settle_status(backend_id)
     bump("routing")
     return True
+
+
+@transaction.atomic
+def backend_tested(
+    *, backend_id: str, ok: bool, trial: bool, status_code: int | None, latency_ms: float | None
+) -> bool:
+    """Note the outcome of a probe; True if it has ended an error of the backend.
+
+    A success proves the credentials; only a `trial` completion, which the upstream bills, proves the quota too.
+    """
+    findings: dict[str, object] = {
+        "last_status_code": status_code,
+        "last_latency_ms": latency_ms,
+        "last_check_at": utc_now(),
+    }
+    if ok:
+        findings |= {"state": HealthState.HEALTHY.value, "consecutive_failures": 0}
+    if Backend.objects.filter(id=backend_id).exists():
+        BackendHealth.objects.update_or_create(backend_id=backend_id, defaults=findings)
+    disproved = (ErrorKind.CREDENTIALS, ErrorKind.QUOTA) if trial else (ErrorKind.CREDENTIALS,)
+    return ok and backend_error_clear(backend_id, kinds=disproved)
 
 
 @transaction.atomic

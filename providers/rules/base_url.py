@@ -1,0 +1,52 @@
+"""What can be said of a backend's base URL before anybody calls it."""
+
+import re
+from urllib.parse import urlsplit
+
+from agenthub.core.addresses import refusal
+
+_VERSION = re.compile(r"^v\d+[a-z0-9]*$")
+_ENDPOINTS = ("/chat/completions", "/completions", "/embeddings", "/models", "/messages", "/responses")
+
+
+def base_url_refusal(url: str, *, allow_private: bool) -> str | None:
+    """Why `url` can't be a base URL at all; None where it can."""
+    try:
+        parsed = urlsplit(url)
+        host, _ = parsed.hostname, parsed.port
+    except ValueError:
+        return f"“{url}” is not a URL; give one like https://host/v1."
+    if parsed.scheme not in ("http", "https"):
+        return f"The URL must begin with https:// or http://, not with “{parsed.scheme}”."
+    if not host or re.search(r"[\s\\\x00-\x1f\x7f]", url):
+        return f"“{url}” names no host; give a URL like https://host/v1."
+    if parsed.username is not None or parsed.password is not None:
+        return "The URL holds a user name or password; give the API key in its own field."
+    if parsed.query or parsed.fragment:
+        return "The URL must end with its path; what follows “?” or “#” would be lost."
+    return _address_refusal(host, allow_private)
+
+
+def _address_refusal(host: str, allow_private: bool) -> str | None:
+    # Names are judged when they are dialled; here only what is an address by itself.
+    if host == "localhost" or host.endswith(".localhost"):
+        host = "127.0.0.1"
+    if not re.fullmatch(r"[0-9.]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*", host):
+        return None
+    return refusal(host, allow_private=allow_private)
+
+
+def base_url_warnings(url: str) -> list[str]:
+    """What looks wrong with a base URL that may be saved all the same, each with a proposal."""
+    parsed = urlsplit(url)
+    bare = url.rstrip("/")
+    endpoint = next((end for end in _ENDPOINTS if bare.endswith(end)), None)
+    if endpoint:
+        return [f"The URL ends with {endpoint}, which is added by the hub; did you mean {bare.removesuffix(endpoint)}?"]
+    versions = [part for part in parsed.path.split("/") if _VERSION.match(part)]
+    if not versions:
+        return [f"The URL has no version, and most upstreams want one; did you mean {bare}/v1?"]
+    if len(versions) != len(set(versions)):
+        doubled = f"/{versions[0]}/{versions[0]}"
+        return [f"The URL has its version twice; did you mean {bare.replace(doubled, '/' + versions[0])}?"]
+    return []
