@@ -1,8 +1,73 @@
-"""The outermost ASGI callable."""
+"""The outermost ASGI callable: what carries a completion goes to the proxy before any of Django, the rest to Django.
 
+It owns the lifespan, because neither Django's handler nor a router of Channels knows of one: a start that fails
+must end the process, not leave a server that answers errors.
+"""
+
+import logging
 import os
+from contextlib import AsyncExitStack
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agenthub.settings")
 
 from django.core.asgi import get_asgi_application
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agenthub.settings")
-application = get_asgi_application()
+django_application = get_asgi_application()
+
+from proxy.app import ProxyApp  # noqa: E402 - models can be imported only now
+from proxy.client import Message, Receive, Send  # noqa: E402
+from proxy.lifespan import proxy_lifespan  # noqa: E402
+
+logger = logging.getLogger(__name__)
+
+V1 = "/v1/"
+READS = ("/v1/models", "/v1/key", "/v1/usage")
+"""Below /v1/, Django serves what only reads."""
+
+
+class Hub:
+    """One web process."""
+
+    def __init__(self) -> None:
+        self._proxy: ProxyApp | None = None
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Serve one connection's request, or the lifespan."""
+        kind = scope["type"]
+        if kind == "http":
+            path = scope["path"]
+            if path.startswith(V1) and self._proxy is not None and not _is_read(scope["method"], path):
+                await self._proxy(scope, receive, send)
+            else:
+                await django_application(scope, receive, send)  # type: ignore[arg-type]
+        elif kind == "lifespan":
+            await self._lifespan(receive, send)
+        else:
+            await _refuse_websocket(receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        async with AsyncExitStack() as stack:
+            await receive()
+            try:
+                self._proxy = ProxyApp(await stack.enter_async_context(proxy_lifespan()))
+            except Exception as problem:
+                # The edge of the start: the server ends with this message.
+                logger.exception("start_failed")
+                await send({"type": "lifespan.startup.failed", "message": f"{type(problem).__name__}: {problem}"})
+                return
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        self._proxy = None
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def _is_read(method: str, path: str) -> bool:
+    return method in ("GET", "HEAD") and any(path == read or path.startswith(read + "/") for read in READS)
+
+
+async def _refuse_websocket(receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "websocket.close", "code": 1008})
+
+
+application = Hub()

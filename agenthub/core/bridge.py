@@ -1,7 +1,7 @@
 """The one door between async code and the ORM."""
 
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.db import close_old_connections
@@ -17,11 +17,12 @@ async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
     a database that went away and came back does not leave a dead connection behind.
     """
 
-    def call() -> Any:
+    def call() -> T:
         close_old_connections()
         try:
             return function(*args, **kwargs)
         finally:
             close_old_connections()
 
-    return await sync_to_async(call, thread_sensitive=False)()
+    result: T = await sync_to_async(call, thread_sensitive=False)()
+    return result

@@ -5,6 +5,8 @@
     ├── InvalidKey 401
     ├── ModelNotAllowed 403
     ├── NotFound 404 ── ModelNotFound
+    ├── MethodNotAllowed 405
+    ├── RequestTimeout 408
     ├── Conflict 409
     ├── RequestTooLarge 413
     ├── AllPoolsExhausted 503
@@ -12,7 +14,7 @@
     ├── ShuttingDown 503
     ├── JournalFull 503
     ├── UpstreamCredentialsRejected 502
-    ├── UpstreamInvalid 502
+    ├── StreamBroken 502
     └── UpstreamTimeout 504
 
 One function per wire format turns a `Refused` into bytes (`proxy/wire/errors.py`); nothing else writes an error body.
@@ -81,6 +83,12 @@ class Conflict(Refused):
     status, code, type = 409, "conflict", "invalid_request_error"
 
 
+class RequestTimeout(Refused):
+    """The caller was too slow to send its request."""
+
+    status, code, type = 408, "request_timeout", "invalid_request_error"
+
+
 class RequestTooLarge(Refused):
     """The body is larger than the hub accepts."""
 
@@ -117,10 +125,10 @@ class UpstreamCredentialsRejected(Refused):
     status, code, type = 502, "upstream_credentials_rejected", "upstream_error"
 
 
-class UpstreamInvalid(Refused):
-    """The upstream's answer could not be understood or broke off."""
+class StreamBroken(Refused):
+    """A stream broke off after content had gone to the client: the last event of it."""
 
-    status, code, type = 502, "upstream_invalid_response", "upstream_error"
+    status, code, type = 502, "stream_broken", "upstream_error"
 
 
 class UpstreamTimeout(Refused):

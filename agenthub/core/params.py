@@ -6,7 +6,8 @@ else from the default. The environment wins and shows as locked. Pure: callers b
 
 import json
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
+from math import isnan
 from typing import Any
 
 Value = bool | int | float | str
@@ -55,7 +56,7 @@ class RuntimeSettings:
         0.10, at_least=0, at_most=1, help="Part of rpm_limit that the emergency channel may use when all is exhausted."
     )
     health_check_timeout_seconds: float = _param(10, at_least=0.1, at_most=300, help="Longest time of one probe.")
-    health_probe_endpoint: str = _param("/models", help="Path that probes GET, below the base URL; none turns them off.")
+    health_probe_endpoint: str = _param("/models", help="Path below the base URL that probes GET; none: no probes.")
     max_pool_retries: int = _param(
         5, at_least=1, at_most=100, help="Different backends that one request may try, over all pools."
     )
@@ -67,7 +68,7 @@ class RuntimeSettings:
     default_request_timeout_seconds: float = _param(120, at_least=1, at_most=3600, help="Time limit of a new backend.")
     connect_timeout_seconds: float = _param(5, at_least=0.05, at_most=120, help="Longest time to connect upstream.")
     first_token_timeout_seconds: float = _param(
-        12, at_least=0.05, at_most=3600, help="Streams: longest silence before the first content, then the next backend."
+        12, at_least=0.05, at_most=3600, help="Longest silence of a stream before its first content."
     )
     stream_idle_timeout_seconds: float = _param(60, at_least=0.05, at_most=3600, help="Longest silence in a stream.")
     stream_total_timeout_seconds: float = _param(0, at_least=0, at_most=86_400, help="Longest stream; 0 for no limit.")
@@ -108,18 +109,17 @@ def parse_value(name: str, raw: object) -> Value:
     at_least, at_most, choices = (param.metadata[key] for key in ("at_least", "at_most", "choices"))
     if choices and value not in choices:
         raise InvalidSetting(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
-    if at_least is not None and not at_least <= value <= at_most:  # type: ignore[operator]
+    if at_least is not None and not at_least <= value <= at_most:
         raise InvalidSetting(f"{name} must be between {at_least:g} and {at_most:g}, not {value}.")
     return value
 
 
 def _typed(name: str, kind: type[Value], raw: object) -> Value:
     if kind is bool:
-        known = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
         text = str(raw).strip().lower()
-        if text not in known:
+        if text not in ("true", "1", "yes", "on", "false", "0", "no", "off"):
             raise InvalidSetting(f"{name} must be true or false, not {raw!r}.")
-        return known[text]
+        return text in ("true", "1", "yes", "on")
     if kind is str:
         if not isinstance(raw, str) or not raw.strip() or not raw.isprintable():
             raise InvalidSetting(f"{name} must be a line of text, not {raw!r}.")
@@ -132,16 +132,14 @@ def _typed(name: str, kind: type[Value], raw: object) -> Value:
             raise InvalidSetting(f"{name} must be a whole number, not {raw}.")
     except (ValueError, OverflowError):
         raise InvalidSetting(f"{name} must be a number, not {raw!r}.") from None
-    if number != number:
+    if isnan(number):
         raise InvalidSetting(f"{name} must be a number, not {raw!r}.")
     return int(raw) if kind is int and not isinstance(raw, float | str) else kind(number)
 
 
 def default_of(name: str) -> Value:
     """The value of a setting that nobody has set."""
-    default: Value = PARAMS[name].default
-    if default is MISSING:
-        raise LookupError(name)
+    default: Any = PARAMS[name].default
     return kind_of(PARAMS[name])(default)
 
 

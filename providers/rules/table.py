@@ -154,14 +154,17 @@ class RoutingTable:
     by_id: Mapping[str, BackendEntry] = field(default_factory=dict)
 
 
-def routing_table(pools: tuple[PoolEntry, ...]) -> RoutingTable:
-    """Index `pools` (any order) by model and by backend id; disabled backends stay in the pools but serve nothing."""
+def routing_table(pools: tuple[PoolEntry, ...], *, served: frozenset[ApiKind] = frozenset(ApiKind)) -> RoutingTable:
+    """Index `pools` (any order) by model and by backend id.
+
+    Backends that are disabled, or whose kind is not `served`, stay in the pools but serve nothing.
+    """
     ordered = tuple(sorted(pools, key=lambda pool: (pool.order, pool.name)))
     by_model: dict[str, list[PoolCandidates]] = {}
     for pool in ordered:
         in_pool: dict[str, list[Candidate]] = {}
         for backend in pool.backends:
-            if not backend.enabled:
+            if not backend.enabled or backend.api not in served:
                 continue
             for mapping in backend.mappings:
                 in_pool.setdefault(mapping.canonical, []).append(Candidate(backend, mapping))

@@ -55,6 +55,11 @@ def earliest(passed: Sequence[PassedOver]) -> float | None:
     return min((each.ready_at for each in passed if each.ready_at is not None), default=None)
 
 
+def worth_waiting(passed: Sequence[PassedOver]) -> bool:
+    """Whether one of them is only busy for an unknown time: it is free when another request ends."""
+    return any(each.reason in (Reason.BUSY, Reason.HALF_OPEN) for each in passed)
+
+
 def explain(passed: Sequence[PassedOver]) -> str:
     """`primary: alpha is cooling down (7 s); fallback: beta failed for this request (503)`."""
     pools: dict[str, list[str]] = {}

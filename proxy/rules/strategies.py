@@ -84,8 +84,8 @@ def _weighted(pool: PoolCandidates, by: Ordering) -> Iterator[Candidate]:
     return _rotated(pool.candidates, bisect(pool.weight_sums, by.chance.random() * pool.weight_sums[-1]))
 
 
-def _cheapest(pool: PoolCandidates, by: Ordering) -> Iterator[Candidate]:
-    return iter(pool.candidates)
+def _cheapest(pool: PoolCandidates, _: Ordering) -> Iterator[Candidate]:
+    return iter(pool.candidates)  # sorted by price when the table was built
 
 
 def _sticky(pool: PoolCandidates, by: Ordering) -> Iterator[Candidate]:

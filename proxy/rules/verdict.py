@@ -51,6 +51,7 @@ CONNECT_FAILED = Verdict(Next.RETRY_SAME, Blame.FAILURE, "connect_failed")
 RESET = Verdict(Next.RETRY_SAME, Blame.FAILURE, "reset")
 INVALID = Verdict(Next.NEXT_NEVER_SAME, Blame.FAILURE, "invalid_answer")
 ENDED_EARLY = Verdict(Next.NEXT_NEVER_SAME, Blame.FAILURE, "ended_early")
+CLIENT_STALLED = Verdict(Next.NEXT_NEVER_SAME, Blame.NONE, "client_stalled")
 ADDRESS_REFUSED = Verdict(Next.NEXT_NEVER_SAME, Blame.NONE, "address_refused")
 
 

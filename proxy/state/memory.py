@@ -30,6 +30,7 @@ class BackendState:
         "count_429",
         "emergency_at",
         "emergency_tokens",
+        "error_in_table",
         "error_kind",
         "failure_cooldowns",
         "failures_in_a_row",
@@ -63,6 +64,7 @@ class BackendState:
         self.count_429 = self.failures_in_a_row = self.failure_cooldowns = 0
         self.half_open = self.trial_under_way = False
         self.error_kind = ErrorKind.NONE
+        self.error_in_table = False
         self.trial_after = 0.0
         self.window = OutcomeWindow(cooldowns.WINDOW_SECONDS)
 
@@ -125,10 +127,14 @@ class MemoryState:
                 state.count_429 = max(state.count_429, backend.consecutive_429_count)
         if backend.status is BackendStatus.ERROR:
             state.error_kind = backend.error_kind
+            state.error_in_table = True
             since = backend.error_since if backend.error_since is not None else epoch
             state.trial_after = max(state.trial_after, now + since - epoch + QUOTA_TRIAL_SECONDS)
-        elif backend.reset_count >= state.reset_count and backend.status is BackendStatus.HEALTHY:
-            state.error_kind = state.error_kind if state.trial_under_way else ErrorKind.NONE
+        elif state.error_in_table:
+            # Only an error that the table has shown ends with it: one that was found out a moment ago stands, although
+            # the database does not know of it yet.
+            state.error_kind = ErrorKind.NONE
+            state.error_in_table = False
 
     async def take_first(
         self, candidates: Iterable[Candidate], *, now: float, banned: frozenset[str] | set[str]
@@ -136,8 +142,8 @@ class MemoryState:
         """See `State.take_first`."""
         passed: list[PassedOver] = []
         for candidate in candidates:
-            state = self._states[candidate.backend.id]
-            if candidate.backend.id in banned:
+            state = self._states.get(candidate.backend.id)
+            if state is None or candidate.backend.id in banned:
                 passed.append(PassedOver(candidate, Reason.FAILED))
                 continue
             refusal = self._refusal(state, candidate, now)
@@ -145,6 +151,19 @@ class MemoryState:
                 return self._take(state, candidate, now), passed
             passed.append(refusal)
         return None, passed
+
+    async def passed_over(
+        self, candidates: Iterable[Candidate], *, now: float, banned: frozenset[str] | set[str]
+    ) -> Sequence[PassedOver]:
+        """See `State.passed_over`."""
+        passed: list[PassedOver] = []
+        for candidate in candidates:
+            state = self._states.get(candidate.backend.id)
+            if state is None or candidate.backend.id in banned:
+                passed.append(PassedOver(candidate, Reason.FAILED))
+            elif (refusal := self._refusal(state, candidate, now)) is not None:
+                passed.append(refusal)
+        return passed
 
     def _refusal(self, state: BackendState, candidate: Candidate, now: float) -> PassedOver | None:
         if state.error_kind is not ErrorKind.NONE:
@@ -156,10 +175,10 @@ class MemoryState:
             wait = state.cooldown_until - now
             return PassedOver(candidate, Reason.COOLING, state.cooldown_until, f"{wait:.1f} s more")
         if state.half_open and state.trial_under_way:
-            return PassedOver(candidate, Reason.HALF_OPEN, now)
+            return PassedOver(candidate, Reason.HALF_OPEN)
         most = candidate.backend.max_concurrency
         if most is not None and state.in_flight >= max(1, most // self.processes):
-            return PassedOver(candidate, Reason.BUSY, now)
+            return PassedOver(candidate, Reason.BUSY)
         if state.per_minute is not None:
             state.refill(now)
             if not bucket.has(state.tokens):
@@ -180,7 +199,9 @@ class MemoryState:
 
     async def take_emergency(self, candidate: Candidate, *, now: float) -> Lease | None:
         """See `State.take_emergency`."""
-        state = self._states[candidate.backend.id]
+        state = self._states.get(candidate.backend.id)
+        if state is None:
+            return None
         limit = candidate.backend.rpm_limit or self.settings.default_rpm_limit
         per_minute = emergency_per_minute(limit, self.settings.emergency_rpm_fraction)
         tokens = bucket.refilled(
@@ -290,7 +311,9 @@ class MemoryState:
 
     def load(self, candidate: Candidate) -> float:
         """See `State.load`."""
-        state = self._states[candidate.backend.id]
+        state = self._states.get(candidate.backend.id)
+        if state is None:
+            return 1.0
         most = candidate.backend.max_concurrency
         busy = state.in_flight / most if most else state.in_flight / (state.in_flight + 64.0)
         if state.per_minute is None:
@@ -299,7 +322,8 @@ class MemoryState:
 
     def latency(self, candidate: Candidate) -> float:
         """See `State.latency`."""
-        return self._states[candidate.backend.id].latency_seconds
+        state = self._states.get(candidate.backend.id)
+        return state.latency_seconds if state is not None else 0.0
 
     def view(self, backend: BackendEntry, *, now: float) -> BackendView:
         """See `State.view`."""

@@ -56,6 +56,11 @@ class State(Protocol):
     ) -> tuple[Lease | None, Sequence[PassedOver]]:
         """Take the first candidate that may be taken (check and take are one step), else say why none could be."""
 
+    async def passed_over(
+        self, candidates: Iterable[Candidate], *, now: float, banned: frozenset[str] | set[str]
+    ) -> Sequence[PassedOver]:
+        """Who could not be taken at the moment and why, without taking anybody."""
+
     async def take_emergency(self, candidate: Candidate, *, now: float) -> Lease | None:
         """Take a token of the candidate's emergency bucket; None if it has none."""
 

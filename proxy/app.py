@@ -1,0 +1,216 @@
+"""The ASGI callable of the proxy: one request in, one answer or one error out. No Django, no database on its way."""
+
+import asyncio
+import logging
+
+from agenthub.core import clock
+from agenthub.core.errors import (
+    BadRequest,
+    InvalidKey,
+    MethodNotAllowed,
+    ModelNotAllowed,
+    ModelNotFound,
+    NotFound,
+    Refused,
+    RequestTooLarge,
+    ShuttingDown,
+    StreamBroken,
+)
+from agenthub.core.ids import request_id
+from proxy.answer_headers import KEEP_ALIVE_HEADERS, answer_headers
+from proxy.attempt import Outcome
+from proxy.auth import caller_of, presented_key
+from proxy.client import Client, ClientGone, Message, Receive, Send
+from proxy.exchange import Exchange, Headers
+from proxy.failover import Failover
+from proxy.rules.caller import Caller
+from proxy.rules.endpoints import ENDPOINTS
+from proxy.rules.record import ErrorType
+from proxy.rules.routing import near_misses
+from proxy.rules.verdict import Next
+from proxy.runtime import Runtime
+from proxy.wire.errors import error_body, error_event, retry_after
+from proxy.wire.openai import read_request
+
+logger = logging.getLogger(__name__)
+
+CLIENT_CLOSED_REQUEST = 499
+
+
+class ProxyApp:
+    """Serves what is below /v1/ and carries a completion, and refuses what is unknown there."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Serve one HTTP request."""
+        endpoint = ENDPOINTS.get(scope["path"])
+        client = Client(receive, send)
+        if endpoint is None or scope["method"] != "POST":
+            await _refuse_route(client, scope, known=endpoint is not None)
+            return
+        exchange = Exchange(self.runtime, client, endpoint, scope["headers"])
+        self.runtime.entered()
+        try:
+            await _serve(exchange)
+        finally:
+            client.close()
+            self.runtime.left()
+
+
+async def _refuse_route(client: Client, scope: Message, *, known: bool) -> None:
+    refused: Refused
+    if known:
+        refused = MethodNotAllowed(f"{scope['path']} takes POST, not {scope['method']}.")
+    else:
+        refused = NotFound(f"There is no {scope['method']} {scope['path']} here.")
+    headers = [(b"allow", b"POST")] if known else []
+    await _send_error(client, refused, request_id=request_id(), headers=headers)
+
+
+async def _serve(exchange: Exchange) -> None:
+    """Every way in which a request can end, each with its record."""
+    client = exchange.client
+    task = asyncio.current_task()
+    known = False
+    try:
+        exchange.caller = _caller(exchange)
+        known = True
+        await _take_in(exchange)
+        if task is not None:
+            client.watch(task)
+        await _answer(exchange, await Failover(exchange).answer())
+    except Refused as refused:
+        await _refuse(exchange, refused, known=known)
+    except ClientGone:
+        await exchange.end(CLIENT_CLOSED_REQUEST, ErrorType.CLIENT_GONE, partial=True)
+    except asyncio.CancelledError:
+        await exchange.end(CLIENT_CLOSED_REQUEST, ErrorType.CLIENT_GONE, partial=True)
+        if not client.gone:
+            raise  # the server stops
+        if task is not None:
+            task.uncancel()
+    except Exception:
+        # The outermost edge of a request: whatever went wrong here must not reach the caller as a traceback.
+        logger.exception("request_failed", extra={"request_id": exchange.id})
+        await _refuse(exchange, Refused("The hub has failed to serve this request; its log says why."), known=known)
+
+
+def _caller(exchange: Exchange) -> Caller:
+    try:
+        return caller_of(presented_key(exchange.headers), exchange.runtime.snapshot, now=clock.epoch_seconds())
+    except InvalidKey:
+        # Counted only: a record each would let strangers fill the disk.
+        exchange.runtime.metrics.refused_keys.inc()
+        raise
+
+
+async def _take_in(exchange: Exchange) -> None:
+    """Read and check the request. Raises Refused."""
+    runtime = exchange.runtime
+    if runtime.draining:
+        raise ShuttingDown("The hub is stopping. Try again in a moment.", retry_after_seconds=5)
+    most = runtime.snapshot.settings.max_body_bytes
+    body = None
+    if _announced_length(exchange.headers) <= most:
+        body = await exchange.client.body(most)
+    if body is None:
+        raise RequestTooLarge(f"The request body is larger than {most} bytes.")
+    exchange.body = body
+    exchange.intake = read_request(body, may_stream=exchange.endpoint.streams)
+    model = exchange.intake.model
+    if not exchange.caller.may_use(model):
+        raise ModelNotAllowed(f"The client key may not use the model {model!r}.", param="model")
+    if model not in runtime.snapshot.routing.by_model:
+        raise _model_not_found(exchange, model)
+    seconds = runtime.snapshot.settings.stream_keepalive_seconds
+    if seconds and exchange.intake.stream:
+        exchange.client.keep_alive(seconds, KEEP_ALIVE_HEADERS)
+
+
+def _announced_length(headers: list[tuple[bytes, bytes]]) -> int:
+    for name, value in headers:
+        if name == b"content-length":
+            try:
+                return int(value)
+            except ValueError:
+                raise BadRequest("Content-Length is not a number.") from None
+    return 0
+
+
+def _model_not_found(exchange: Exchange, model: str) -> ModelNotFound:
+    near = near_misses(exchange.runtime.snapshot.routing, exchange.caller, model)
+    hint = f" Did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
+    return ModelNotFound(f"No backend serves the model {model!r}.{hint}", param="model")
+
+
+async def _answer(exchange: Exchange, outcome: Outcome) -> None:
+    """Send what an upstream has answered; the record is written before the last piece."""
+    client = exchange.client
+    if outcome.client_stalled:
+        # It has read nothing for as long as an upstream may be silent: an unfinished answer ends its connection.
+        await exchange.end(CLIENT_CLOSED_REQUEST, ErrorType.CLIENT_GONE, partial=True)
+        return
+    if outcome.streamed and outcome.verdict.next is not Next.ANSWER:
+        await _break_off(exchange, outcome)
+        return
+    if outcome.verdict.next is Next.ANSWER:
+        await exchange.end(200)
+    else:
+        what = ErrorType.CONTENT_FILTER if outcome.verdict.outcome == "content_filter" else ErrorType.CLIENT_ERROR
+        await exchange.end(outcome.status, what)
+    if outcome.streamed:
+        await client.finish(outcome.last)
+        return
+    if client.started:
+        # Keep-alive comments have committed a 200 of events already: an upstream's error becomes one, too.
+        refused = Refused(f"The upstream refused the request with {outcome.status}.")
+        await _end_with_error(exchange, refused)
+        return
+    client.start(outcome.status, answer_headers(exchange, outcome.headers, length=len(outcome.body)))
+    await client.finish(outcome.body)
+
+
+async def _break_off(exchange: Exchange, outcome: Outcome) -> None:
+    """End an answer that can't be completed so that nobody takes it for complete."""
+    await exchange.end(200, ErrorType.STREAM_BROKEN, partial=True)
+    if exchange.intake.stream:
+        what = f"The upstream broke off the stream ({outcome.verdict.outcome}); the answer is incomplete."
+        await _end_with_error(exchange, StreamBroken(what))
+
+
+async def _end_with_error(exchange: Exchange, refused: Refused) -> None:
+    """The last event of a stream that went wrong. Returning without an end makes the server cut the connection."""
+    exchange.client.push_body(error_event(refused, request_id=exchange.id))
+    await exchange.client.drain()
+
+
+async def _refuse(exchange: Exchange, refused: Refused, *, known: bool) -> None:
+    """Answer with an error; one that a known caller gets has a record."""
+    client = exchange.client
+    if known:
+        await exchange.end(refused.status, refused.code)
+    if client.started:
+        await _end_with_error(exchange, refused)
+        return
+    headers = exchange.routing_headers()[1:]
+    if isinstance(refused, ShuttingDown):
+        headers.append((b"connection", b"close"))
+    await _send_error(client, refused, request_id=exchange.id, headers=headers)
+
+
+async def _send_error(client: Client, refused: Refused, *, request_id: str, headers: Headers) -> None:
+    body = error_body(refused, request_id=request_id)
+    headers = [
+        *headers,
+        (b"x-request-id", request_id.encode()),
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+    ]
+    if refused.retry_after_seconds is not None:
+        headers.append((b"retry-after", retry_after(refused.retry_after_seconds)))
+    if refused.status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    client.start(refused.status, headers)
+    await client.finish(body)

@@ -1,0 +1,300 @@
+"""From one request to one answer: take a backend, try it, judge, and go on until somebody has answered."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from functools import partial
+
+from agenthub.core import clock
+from agenthub.core.errors import AllPoolsExhausted, QueueFull, Refused, UpstreamCredentialsRejected, UpstreamTimeout
+from providers.rules.redaction import response_summary
+from providers.rules.retry_after import retry_after_seconds
+from providers.rules.table import Candidate, ErrorKind, PoolCandidates
+from providers.services.backends import backend_error, backend_recovered, mapping_flag
+from providers.services.cooldowns import cooldown_start
+from proxy.attempt import Attempt, Outcome
+from proxy.exchange import Exchange
+from proxy.rules import record
+from proxy.rules.emergency import MOST_TRIES, emergency_order
+from proxy.rules.routing import PassedOver, Reason, candidates_for, earliest, explain, in_order, worth_waiting
+from proxy.rules.strategies import Ordering
+from proxy.rules.verdict import Blame, Next
+from proxy.state.protocol import CooldownBegun, Lease
+
+logger = logging.getLogger(__name__)
+
+QUICK_RETRY_SECONDS = (0.05, 0.25)
+QUEUE_TOLERANCE = 1.1
+"""A wait is accepted up to a tenth beyond the time limit, since the jitter of a cooldown is as much."""
+
+
+class Failover:
+    """The attempts of one exchange."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
+        self.runtime = exchange.runtime
+        self._tried: set[str] = set()
+        self._banned: set[str] = set()
+        self._failures: dict[str, Outcome] = {}  # the last outcome per backend
+        self._retried = False
+        self._again: Candidate | None = None  # to be tried once more, quickly
+        self._emergency_tries = 0
+        self._too_long: Outcome | None = None  # the 400 of a backend whose context window is too small
+        self._wait_until: float | None = None
+
+    async def answer(self) -> Outcome:
+        """The outcome that goes to the client: an answer, or an upstream's error that is the caller's own.
+
+        Raises Refused when nobody could answer.
+        """
+        while True:
+            lease = await self._lease()
+            if lease is None:
+                if self._too_long is not None:
+                    return self._too_long
+                raise self._refusal(await self._passed_over())
+            outcome = await self._attempt(lease)
+            if self._final(lease, outcome):
+                return outcome
+
+    # Taking a backend
+
+    async def _lease(self) -> Lease | None:
+        again, self._again = self._again, None
+        if again is not None:
+            await asyncio.sleep(self.runtime.chance.uniform(*QUICK_RETRY_SECONDS))
+            lease, _ = await self._take([again])
+            if lease is not None:
+                return lease
+            self._banned.add(again.backend.id)
+        if len(self._tried) >= self.runtime.snapshot.settings.max_pool_retries:
+            return None
+        model = self.exchange.intake.model
+        passed: Sequence[PassedOver]
+        if not self._tried and self.runtime.room.occupied(model):
+            passed = await self._passed_over()  # who waits already came first
+        else:
+            lease, passed = await self._take(in_order(self._pools(), self._ordering()))
+            if lease is not None:
+                return lease
+        return await self._wait(model, passed) or await self._emergency()
+
+    def _pools(self) -> tuple[PoolCandidates, ...]:
+        # Looked up anew each time: the table may have changed while the request waited.
+        return candidates_for(self.runtime.snapshot.routing, self.exchange.intake.model)
+
+    def _ordering(self) -> Ordering:
+        return self.runtime.ordering(session=self.exchange.session)
+
+    async def _take(self, candidates: Iterable[Candidate]) -> tuple[Lease | None, Sequence[PassedOver]]:
+        now = clock.monotonic_seconds()
+        return await self.runtime.state.take_first(candidates, now=now, banned=self._banned)
+
+    async def _passed_over(self) -> Sequence[PassedOver]:
+        now = clock.monotonic_seconds()
+        every = in_order(self._pools(), self._ordering())
+        return await self.runtime.state.passed_over(every, now=now, banned=self._banned)
+
+    async def _wait(self, model: str, passed: Sequence[PassedOver]) -> Lease | None:
+        """Stand in line, if somebody will be free within the queue's time."""
+        settings = self.runtime.snapshot.settings
+        now = clock.monotonic_seconds()
+        if self._wait_until is None:
+            self._wait_until = now + settings.queue_timeout_seconds * QUEUE_TOLERANCE
+        ready_at = earliest(passed)
+        in_time = ready_at is not None and ready_at <= self._wait_until
+        if not settings.queue_timeout_seconds or not (in_time or worth_waiting(passed)):
+            return None
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._wait_until - now
+        began = clock.monotonic_seconds()
+        try:
+            return await self.runtime.room.wait(model, self._try, until=until, most=settings.queue_max_depth)
+        except QueueFull as full:
+            full.retry_after_seconds = max(1.0, (ready_at or now) - now)
+            raise
+        finally:
+            self.exchange.waited_seconds += clock.monotonic_seconds() - began
+
+    async def _try(self) -> tuple[Lease | None, float | None]:
+        lease, passed = await self._take(in_order(self._pools(), self._ordering()))
+        return lease, earliest(passed)
+
+    async def _emergency(self) -> Lease | None:
+        for candidate in emergency_order(await self._passed_over()):
+            if self._emergency_tries >= MOST_TRIES:
+                return None
+            lease = await self.runtime.state.take_emergency(candidate, now=clock.monotonic_seconds())
+            if lease is not None:
+                self._emergency_tries += 1
+                self.exchange.emergency = True
+                self.runtime.metrics.emergency.inc()
+                logger.warning(
+                    "emergency_channel_used",
+                    extra={
+                        "request_id": self.exchange.id,
+                        "backend": candidate.backend.id,
+                        "pool": candidate.backend.pool,
+                    },
+                )
+                return lease
+        return None
+
+    # Trying it
+
+    async def _attempt(self, lease: Lease) -> Outcome:
+        exchange = self.exchange
+        exchange.candidate = lease.candidate
+        attempt: Attempt | None = None
+        began = clock.monotonic_seconds()
+        outcome: Outcome | None = None
+        try:
+            exchange.begin()
+            exchange.attempts += 1
+            attempt = Attempt(exchange, lease)
+            outcome = await attempt.run()
+            if attempt.asks_usage and _rejects_usage(outcome):
+                # Learned once per backend, and neither its fault nor the caller's.
+                self.runtime.without_usage.add(lease.candidate.backend.id)
+                attempt = Attempt(exchange, lease)
+                outcome = await attempt.run()
+            return outcome
+        finally:
+            now = clock.monotonic_seconds()
+            exchange.upstream_seconds += now - began
+            self._note(lease, outcome, began, now)
+            self.runtime.state.release(lease)
+            if self.runtime.room.depth:
+                self.runtime.room.poke()
+
+    def _note(self, lease: Lease, outcome: Outcome | None, began: float, now: float) -> None:
+        exchange = self.exchange
+        exchange.trail.append(
+            record.Attempt(
+                lease.candidate.backend.id,
+                outcome.verdict.outcome if outcome is not None else "cancelled",
+                outcome.status if outcome is not None else 0,
+                int((began - exchange.started_at) * 1000),
+                int((now - began) * 1000),
+            )
+        )
+        if outcome is not None:
+            self._blame(lease, outcome, now)
+
+    def _final(self, lease: Lease, outcome: Outcome) -> bool:
+        """Whether the outcome goes to the client; else prepare the next try."""
+        verdict, backend = outcome.verdict, lease.candidate.backend
+        if outcome.streamed or verdict.next in (Next.ANSWER, Next.PASS_BACK):
+            return True
+        self._failures[backend.id] = outcome
+        if not lease.emergency:
+            self._tried.add(backend.id)
+        if verdict.next is Next.LARGER_CONTEXT:
+            self._too_long = self._too_long or outcome
+            self._ban_small_windows(lease.candidate.mapping.context_window)
+        elif verdict.next is Next.RETRY_SAME and not self._retried and not lease.trial and not lease.emergency:
+            self._retried = True
+            self._again = lease.candidate
+        elif verdict.next is not Next.NEXT:
+            self._banned.add(backend.id)
+        return False
+
+    def _ban_small_windows(self, window: int) -> None:
+        for pool in self._pools():
+            for candidate in pool.candidates:
+                if candidate.mapping.context_window <= window:
+                    self._banned.add(candidate.backend.id)
+
+    # What it means for the backend
+
+    def _blame(self, lease: Lease, outcome: Outcome, now: float) -> None:
+        state, backend = self.runtime.state, lease.candidate.backend
+        match outcome.verdict.blame:
+            case Blame.SUCCESS:
+                first = self.exchange.first_content_at or now
+                if state.succeeded(lease, now=now, latency_seconds=first - lease.taken_at):
+                    self.runtime.reporter.report(partial(backend_recovered, backend.id))
+            case Blame.RATE_LIMITED:
+                given = retry_after_seconds(_texts(outcome), now=clock.utc_now())
+                self._report_cooldown(state.rate_limited(lease, now=now, given_seconds=given), outcome)
+            case Blame.FAILURE:
+                self._report_cooldown(state.failed(lease, now=now), outcome)
+            case Blame.QUOTA | Blame.CREDENTIALS:
+                kind = outcome.verdict.error_kind
+                if state.errored(lease, now=now, kind=kind):
+                    reason = response_summary(f"{outcome.status}: {_words(outcome)}", (backend.api_key,))
+                    logger.error("backend_in_error", extra={"backend": backend.id, "kind": str(kind)})
+                    self.runtime.reporter.report(
+                        partial(backend_error, backend_id=backend.id, kind=kind, reason=reason)
+                    )
+            case Blame.MAPPING:
+                canonical = lease.candidate.mapping.canonical
+                reason = response_summary(_words(outcome), (backend.api_key,))
+                self.runtime.reporter.report(
+                    partial(mapping_flag, backend_id=backend.id, canonical=canonical, reason=reason)
+                )
+            case Blame.NONE:
+                pass
+
+    def _report_cooldown(self, begun: CooldownBegun | None, outcome: Outcome) -> None:
+        if begun is None:
+            return
+        started_at = clock.utc_now()
+        logger.warning(
+            "cooldown_extended" if begun.extended else "cooldown_started",
+            extra={"backend": begun.backend_id, "seconds": round(begun.seconds, 3), "reason": begun.reason},
+        )
+        self.runtime.reporter.report(
+            partial(
+                cooldown_start,
+                backend_id=begun.backend_id,
+                until=started_at + timedelta(seconds=begun.seconds),
+                started_at=started_at,
+                consecutive_count=begun.consecutive_count,
+                reason=begun.reason,
+                response_summary=f"{outcome.verdict.outcome}: {_words(outcome)}",
+            )
+        )
+
+    # When nobody could answer
+
+    def _refusal(self, passed: Sequence[PassedOver]) -> Refused:
+        passed = [self._with_failure(each) for each in passed]
+        verdicts = [failure.verdict for failure in self._failures.values()]
+        if passed and all(self._credentials_rejected(each) for each in passed):
+            return UpstreamCredentialsRejected(
+                f"No backend for this model accepts the hub's credentials ({explain(passed)}). Its operator must act."
+            )
+        if verdicts and all(verdict.outcome.endswith("_timeout") for verdict in verdicts):
+            return UpstreamTimeout(f"No backend answered in time ({explain(passed)}).")
+        ready_at = earliest(passed)
+        wait = max(1.0, ready_at - clock.monotonic_seconds()) if ready_at is not None else 1.0
+        return AllPoolsExhausted(
+            f"No backend could serve {self.exchange.intake.model!r}: {explain(passed)}.", retry_after_seconds=wait
+        )
+
+    def _with_failure(self, passed: PassedOver) -> PassedOver:
+        failure = self._failures.get(passed.candidate.backend.id)
+        if failure is None or passed.reason is not Reason.FAILED:
+            return passed
+        return PassedOver(passed.candidate, passed.reason, passed.ready_at, failure.verdict.outcome)
+
+    def _credentials_rejected(self, passed: PassedOver) -> bool:
+        failure = self._failures.get(passed.candidate.backend.id)
+        if failure is not None:
+            return failure.verdict.blame is Blame.CREDENTIALS
+        return passed.reason is Reason.ERROR and passed.detail in (ErrorKind.CREDENTIALS, ErrorKind.KEY)
+
+
+def _rejects_usage(outcome: Outcome) -> bool:
+    return outcome.status in (400, 422) and not outcome.streamed and b"stream_options" in outcome.body
+
+
+def _texts(outcome: Outcome) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in outcome.headers}
+
+
+def _words(outcome: Outcome) -> str:
+    return outcome.body.decode("utf-8", "replace")

@@ -1,0 +1,109 @@
+"""Starts what the proxy of a web process needs, and stops it in the right order."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from django.conf import settings as django_settings
+from django.db import DatabaseError, InterfaceError
+
+from agenthub.core.bridge import in_thread
+from agenthub.core.clock import utc_now
+from agenthub.core.events import RoutingChanged, subscribe
+from providers.services.cooldowns import cooldowns_expire
+from proxy import metrics, runtime, snapshot
+from proxy.journal import Journal
+from proxy.runtime import Runtime
+from proxy.state.memory import MemoryState
+from proxy.upstream import ConnectionPool
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 1.0
+"""Other processes' changes are in force after this time at the latest: a revoked key must be dead within a second."""
+
+PRUNE_SECONDS = 10.0
+GAUGE_SECONDS = 1.0
+
+
+@asynccontextmanager
+async def proxy_lifespan() -> AsyncIterator[Runtime]:
+    """The runtime of this process, from its first snapshot to its last record."""
+    environment = django_settings.ENVIRONMENT
+    first = await in_thread(snapshot.load)
+    journal = Journal(environment.journal_dir, max_bytes=first.settings.journal_max_bytes)
+    made = Runtime(
+        snapshot=first,
+        state=MemoryState(processes=environment.workers),
+        journal=journal,
+        pool=ConnectionPool(allow_private=environment.allow_private_upstreams),
+        sync_always=environment.journal_sync == "always",
+    )
+    runtime.install(made)
+    changed = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def notice(_: RoutingChanged) -> None:
+        loop.call_soon_threadsafe(changed.set)
+
+    unsubscribe = subscribe(RoutingChanged, notice)
+    loops = [
+        asyncio.create_task(_follow(made, changed), name="snapshot"),
+        asyncio.create_task(made.reporter.run(), name="reporter"),
+        asyncio.create_task(_tidy(made), name="tidy"),
+    ]
+    try:
+        yield made
+    finally:
+        unsubscribe()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(5):
+                await made.reporter.drained()
+        for task in loops:
+            task.cancel()
+        await asyncio.gather(*loops, return_exceptions=True)
+        made.pool.close()
+        journal.close()
+        runtime.install(None)
+
+
+async def _follow(made: Runtime, changed: asyncio.Event) -> None:
+    """Keep the snapshot true: at once after a change of this process, within a second after one of another."""
+    while True:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(POLL_SECONDS):
+                await changed.wait()
+        changed.clear()
+        try:
+            await in_thread(_catch_up)
+        except (DatabaseError, InterfaceError) as problem:
+            # Keys and routes stay as they were known last: a database that is away is no reason to refuse anybody.
+            logger.warning("snapshot_stale", extra={"reason": str(problem)})
+            continue
+        except Exception:
+            # The edge of this loop: it must go on, whatever one reading has met.
+            logger.exception("snapshot_failed")
+            continue
+        if made.snapshot is not snapshot.current():
+            made.apply(snapshot.current())
+
+
+def _catch_up() -> None:
+    now = utc_now()
+    ends = (backend.cooldown_until for backend in snapshot.current().routing.by_id.values())
+    if any(end is not None and end <= now.timestamp() for end in ends):
+        cooldowns_expire(now)
+    snapshot.refresh()
+
+
+async def _tidy(made: Runtime) -> None:
+    """End idle upstream connections, and keep the gauges true."""
+    steps = 0
+    while True:
+        await asyncio.sleep(GAUGE_SECONDS)
+        metrics.inflight.set(made.inflight)
+        metrics.queue_depth.set(made.room.depth)
+        steps += 1
+        if steps % int(PRUNE_SECONDS / GAUGE_SECONDS) == 0:
+            made.pool.prune()

@@ -1,0 +1,229 @@
+"""What becomes of an upstream's body: collected and looked at, or handed on to the client piece by piece."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agenthub.core import clock
+from proxy.answer_headers import answer_headers, stream_headers
+from proxy.rules import verdict as verdicts
+from proxy.rules.limits import (
+    MOST_ERROR_BYTES,
+    MOST_ESTIMATED_CHARACTERS,
+    MOST_EVENT_BYTES,
+    MOST_HELD_BYTES,
+    MOST_HELD_EVENTS,
+    MOST_LOOKED_AT_BYTES,
+    TAIL_BYTES,
+)
+from proxy.rules.verdict import Next, Verdict, judge, status_named_by
+from proxy.wire.openai import Kind, StreamReader, answer_text, read_answer, usage_in_tail
+from proxy.wire.sse import DONE_EVENT, EventSplitter, EventTooLarge, data_of
+
+if TYPE_CHECKING:
+    from proxy.attempt import Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a body broke off."""
+
+    verdict: Verdict
+    message: str
+
+
+class WholeAnswer:
+    """A body that is looked at before it is sent: errors, and JSON answers unless they are very large."""
+
+    __slots__ = ("_attempt", "_headers", "_length", "_pieces", "_size", "_status", "_tail", "committed")
+
+    def __init__(self, attempt: "Attempt", status: int, headers: list[tuple[bytes, bytes]], length: int) -> None:
+        self._attempt = attempt
+        self._status = status
+        self._headers = headers
+        self._length = length
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._tail = b""
+        self.committed = False
+        if status == 200 and length > MOST_LOOKED_AT_BYTES:
+            self._stream_on()
+
+    def feed(self, data: bytes) -> None:
+        """Take a piece."""
+        if self.committed:
+            self._pass_on(data)
+            return
+        self._pieces.append(data)
+        self._size += len(data)
+        if self._status != 200:
+            if self._size > MOST_ERROR_BYTES:
+                self._settle_error(b"".join(self._pieces)[:MOST_ERROR_BYTES])
+        elif self._size > MOST_LOOKED_AT_BYTES:
+            self._stream_on()
+            held, self._pieces = b"".join(self._pieces), []
+            self._pass_on(held)
+
+    def _stream_on(self) -> None:
+        # The status can't be taken back now, but neither should a large answer lie in memory whole.
+        self.committed = True
+        exchange = self._attempt.exchange
+        exchange.first_content_at = clock.monotonic_seconds()
+        exchange.client.start(200, answer_headers(exchange, self._headers, length=self._length))
+
+    def _pass_on(self, data: bytes) -> None:
+        """Send what came before, and hold the newest piece: the last one must not go out before the record."""
+        self._tail = (self._tail + data)[-TAIL_BYTES:]
+        self._pieces.append(data)
+        if len(self._pieces) > 1:
+            client = self._attempt.exchange.client
+            client.push_body(self._pieces.pop(0))
+            if client.congested:
+                self._attempt.throttle()
+
+    def end(self) -> None:
+        """The body is whole."""
+        if self.committed:
+            self._attempt.exchange.usage = usage_in_tail(self._tail)
+            self._attempt.settle(self._attempt.outcome(verdicts.ANSWERED, streamed=True, last=b"".join(self._pieces)))
+        elif self._status == 200:
+            self._settle_answer(b"".join(self._pieces))
+        else:
+            self._settle_error(b"".join(self._pieces))
+
+    def _settle_answer(self, body: bytes) -> None:
+        exchange = self._attempt.exchange
+        answer = read_answer(body)
+        if answer is None or (exchange.intake.stream and not answer.is_error):
+            self._attempt.settle(self._attempt.outcome(verdicts.INVALID, body=body[:MOST_ERROR_BYTES]))
+        elif answer.is_error:
+            verdict = judge(status_named_by(body), body)
+            self._attempt.settle(self._attempt.outcome(verdict, body=body))
+        else:
+            exchange.usage = answer.usage
+            exchange.first_content_at = clock.monotonic_seconds()
+            if answer.usage is None and exchange.endpoint.generates:
+                exchange.text = [answer_text(body)]
+            self._attempt.settle(self._attempt.outcome(verdicts.ANSWERED, body=body))
+
+    def _settle_error(self, body: bytes) -> None:
+        self._attempt.settle(self._attempt.outcome(judge(self._status, body), body=body))
+
+    def fail(self, failure: Failure) -> None:
+        """The body broke off."""
+        if self._status != 200:
+            self._settle_error(b"".join(self._pieces))
+            return
+        outcome = self._attempt.outcome(failure.verdict, body=failure.message.encode(), streamed=self.committed)
+        self._attempt.settle(outcome)
+
+
+class StreamRelay:
+    """A stream of events, each handed on as it came; nothing before the first content."""
+
+    __slots__ = ("_attempt", "_events", "_held", "_held_bytes", "_reader", "_wants_usage", "committed")
+
+    def __init__(self, attempt: "Attempt") -> None:
+        self._attempt = attempt
+        self._events = EventSplitter(MOST_EVENT_BYTES)
+        self._reader = StreamReader(MOST_ESTIMATED_CHARACTERS)
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+        self._wants_usage = attempt.exchange.intake.wants_usage
+        self.committed = False
+        attempt.exchange.text = self._reader.text
+
+    def feed(self, data: bytes) -> None:
+        """Take a piece; what is complete of it goes on to the client at once."""
+        try:
+            events = self._events.feed(data)
+        except EventTooLarge as problem:
+            self.fail(Failure(verdicts.INVALID, str(problem)))
+            self._attempt.abort()
+            return
+        if events:
+            self._take(events)
+
+    def _take(self, events: list[bytes]) -> None:
+        out: list[bytes] = []
+        for event in events:
+            data = data_of(event)
+            kind = Kind.QUIET if data is None else self._reader.read(data)
+            if kind is Kind.CONTENT:
+                if not self.committed:
+                    out = self._commit()
+                out.append(event)
+            elif kind is Kind.QUIET or (kind is Kind.USAGE and self._wants_usage):
+                if self.committed:
+                    out.append(event)
+                elif not self._hold(event):
+                    out = self._commit()
+                    out.append(event)
+            elif kind is Kind.MALFORMED:
+                self._attempt.exchange.runtime.metrics.malformed_events.inc()
+            elif kind is not Kind.USAGE:
+                self._push(out)
+                if kind is Kind.DONE:
+                    self._complete(event)
+                else:
+                    self._upstream_error(data or b"")
+                return
+        self._push(out)
+
+    def _push(self, out: list[bytes]) -> None:
+        if not out:
+            return
+        client = self._attempt.exchange.client
+        client.push_body(out[0] if len(out) == 1 else b"".join(out))
+        self._attempt.alive()
+        if client.congested:
+            self._attempt.throttle()
+
+    def _hold(self, event: bytes) -> bool:
+        self._held.append(event)
+        self._held_bytes += len(event)
+        if len(self._held) <= MOST_HELD_EVENTS and self._held_bytes <= MOST_HELD_BYTES:
+            return True
+        self._held.pop()
+        return False
+
+    def _commit(self) -> list[bytes]:
+        """Begin the client's answer; the held events are to go out with the first content in one write."""
+        exchange = self._attempt.exchange
+        self.committed = True
+        exchange.first_content_at = clock.monotonic_seconds()
+        exchange.client.start(200, stream_headers(exchange, self._attempt.headers))
+        self._attempt.commit()
+        held, self._held = self._held, []
+        return held
+
+    def _complete(self, last: bytes) -> None:
+        if not self.committed:
+            last = b"".join([*self._commit(), last])
+        self._attempt.exchange.usage = self._reader.usage
+        self._attempt.settle(self._attempt.outcome(verdicts.ANSWERED, streamed=True, last=last))
+
+    def _upstream_error(self, data: bytes) -> None:
+        verdict = judge(status_named_by(data), data)
+        if verdict.next is Next.ANSWER:
+            verdict = verdicts.INVALID
+        self._attempt.exchange.usage = self._reader.usage
+        self._attempt.settle(self._attempt.outcome(verdict, body=data, streamed=self.committed))
+        self._attempt.abort()
+
+    def end(self) -> None:
+        """The upstream has closed the stream."""
+        rest = self._events.rest()
+        if rest.strip():
+            # Some servers leave out the last blank line; what is cut in the middle does not read as an event.
+            self._take([rest.rstrip(b"\r\n") + b"\n\n"])
+        if not self._attempt.settled:
+            self.fail(Failure(verdicts.ENDED_EARLY, "The stream ended early."))
+
+    def fail(self, failure: Failure) -> None:
+        """The stream broke off, or ended without its last event."""
+        if self.committed and self._reader.finished:
+            self._complete(DONE_EVENT)
+            return
+        self._attempt.exchange.usage = self._reader.usage
+        outcome = self._attempt.outcome(failure.verdict, body=failure.message.encode(), streamed=self.committed)
+        self._attempt.settle(outcome)

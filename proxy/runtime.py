@@ -1,0 +1,103 @@
+"""Everything that the requests of one process share, made at its start by `lifespan.py`."""
+
+import asyncio
+import random
+
+from agenthub.core import clock
+from providers.rules.table import Candidate, HealthState
+from proxy.heads import Heads
+from proxy.journal import Journal
+from proxy.metrics import Metrics
+from proxy.reporter import Reporter
+from proxy.rules.strategies import Ordering
+from proxy.snapshot import Snapshot
+from proxy.state.memory import MemoryState
+from proxy.upstream import ConnectionPool
+from proxy.waiting import WaitingRoom
+
+
+class Runtime:
+    """The proxy of this process. All of it belongs to the event loop."""
+
+    def __init__(
+        self,
+        *,
+        snapshot: Snapshot,
+        state: MemoryState,
+        journal: Journal,
+        pool: ConnectionPool,
+        sync_always: bool = False,
+    ) -> None:
+        self.snapshot = snapshot
+        self.state = state
+        self.journal = journal
+        self.pool = pool
+        self.sync_always = sync_always  # the record is on the disk, not only written, before the last byte goes out
+        self.heads = Heads()
+        self.metrics = Metrics()
+        self.reporter = Reporter()
+        self.room = WaitingRoom()
+        self.chance = random.Random()
+        self.rotation = 0
+        self.inflight = 0
+        self.draining = False
+        self.without_usage: set[str] = set()  # backends that have refused stream_options
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.apply(snapshot)
+
+    def apply(self, snapshot: Snapshot) -> None:
+        """Serve by `snapshot` from now on."""
+        if snapshot.routing is not self.snapshot.routing:
+            self.heads.clear()
+            self.without_usage &= snapshot.routing.by_id.keys()
+        self.snapshot = snapshot
+        self.journal.max_bytes = snapshot.settings.journal_max_bytes
+        self.journal.refuse = snapshot.settings.journal_full == "refuse"
+        self.state.apply(
+            snapshot.routing, snapshot.settings, now=clock.monotonic_seconds(), epoch=clock.epoch_seconds()
+        )
+        self.room.poke()
+
+    def ordering(self, *, session: bytes) -> Ordering:
+        """How the candidates of one request are ordered."""
+        self.rotation += 1
+        state = self.state
+        return Ordering(state.load, state.latency, _degraded, self.rotation, self.chance, session)
+
+    def entered(self) -> None:
+        """A request has come."""
+        self.inflight += 1
+        self._idle.clear()
+
+    def left(self) -> None:
+        """A request has ended."""
+        self.inflight -= 1
+        if self.inflight == 0:
+            self._idle.set()
+
+    def drain(self) -> None:
+        """Take no new requests: the hub stops. Those under way may finish."""
+        self.draining = True
+
+    async def idle(self) -> None:
+        """Come back when no request is under way."""
+        await self._idle.wait()
+
+
+def _degraded(candidate: Candidate) -> bool:
+    return candidate.backend.health is HealthState.DEGRADED
+
+
+_current: Runtime | None = None
+
+
+def current() -> Runtime | None:
+    """This process's runtime; None where no proxy runs (commands, workers)."""
+    return _current
+
+
+def install(runtime: Runtime | None) -> None:
+    """Make `runtime` this process's own."""
+    global _current  # noqa: PLW0603 - one per process by nature
+    _current = runtime
