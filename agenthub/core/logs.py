@@ -119,6 +119,7 @@ def logging_settings(environment: Environment) -> dict[str, Any]:
     Each process writes a file of its own below AGENTHUB_LOG_DIR, so that no two of them rotate the same one.
     """
     process_name = os.environ.get(PROCESS_NAME_VARIABLE, "agenthub")
+    hide = SecretHider(_secrets(environment))
     formatter = JsonFormatter if environment.log_format == "json" else ConsoleFormatter
     handlers: dict[str, Any] = {"console": {"class": "logging.StreamHandler", "formatter": "line"}}
     if environment.log_dir is not None:
@@ -135,9 +136,7 @@ def logging_settings(environment: Environment) -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {
-            "line": {"()": formatter, "hide": SecretHider(_secrets(environment)), "process_name": process_name}
-        },
+        "formatters": {"line": {"()": formatter, "hide": hide, "process_name": process_name}},
         "handlers": handlers,
         "root": {"level": environment.log_level, "handlers": list(handlers)},
         "loggers": {

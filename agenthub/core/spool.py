@@ -38,7 +38,7 @@ def spool_options(folder: Path) -> dict[str, Any]:
     }
 
 
-class Channel(filesystem.Channel):  # type: ignore[misc]
+class Channel(filesystem.Channel):
     """Writes and takes messages by rename, which is atomic."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -46,11 +46,11 @@ class Channel(filesystem.Channel):  # type: ignore[misc]
         for folder in (self.data_folder_in, self.processed_folder, self.control_folder):
             private_folder(Path(folder))
 
-    def _put(self, queue: str, payload: dict[str, Any], **kwargs: Any) -> None:
+    def _put(self, queue: str, payload: dict[str, Any], **kwargs: Any) -> None:  # type: ignore[override]
         name = f"{time.time_ns():020d}_{uuid.uuid4().hex}.{queue}.msg"
         _write_whole(Path(self.data_folder_in) / name, dumps(payload))
 
-    def _get(self, queue: str) -> dict[str, Any]:
+    def _get(self, queue: str, timeout: float | None = None) -> Any:
         for name in sorted(os.listdir(self.data_folder_in)):
             if name.partition(".")[2] != f"{queue}.msg":
                 continue
@@ -60,19 +60,18 @@ class Channel(filesystem.Channel):  # type: ignore[misc]
                 Path(self.data_folder_in, name).rename(taken)
                 text = taken.read_text(encoding="utf-8")
                 taken.unlink()
-                payload: dict[str, Any] = loads(text)
-                return payload
+                return loads(text)
         raise Empty
 
-    def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
+    def _queue_bind(self, exchange: str, routing_key: str | None, pattern: str | None, queue: str | None) -> None:
         binding = filesystem.exchange_queue_t(routing_key or "", pattern or "", queue or "")
         with _alone(self.control_folder):
             table = self.get_table(exchange)
             if binding not in table:
-                _write_whole(self._exchange_file(exchange), dumps([binding, *table]))
+                _write_whole(Path(self.control_folder) / f"{exchange}.exchange", dumps([binding, *table]))
 
 
-class Transport(filesystem.Transport):  # type: ignore[misc]
+class Transport(filesystem.Transport):
     """The transport behind `spool://`."""
 
     Channel = Channel

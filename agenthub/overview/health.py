@@ -2,7 +2,6 @@
 
 import logging
 
-from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
 
@@ -38,8 +37,6 @@ def _database_answers() -> bool:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
     except DatabaseError as problem:
-        log.warning(
-            "database_unavailable", extra={"alias": settings.DATABASES["default"]["ENGINE"], "why": str(problem)}
-        )
+        log.warning("database_unavailable", extra={"why": str(problem)})
         return False
     return True
