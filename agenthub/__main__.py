@@ -1,15 +1,30 @@
 """The `agenthub` command: `up` runs the hub, everything else is one of Django's management commands."""
 
+import importlib
 import os
 import sys
+
+from agenthub.core.env import EnvError
+from agenthub.up.inherited import follow_parent
+
+# Each has its reason not to be a management command: the parent stays free of Django, the web process sets it up
+# itself, the demo only watches.
+OWN_COMMANDS = {"up": "agenthub.up.command", "web": "agenthub.web", "demo": "agenthub.demo.run"}
 
 
 def main() -> int:
     """Run the command in `sys.argv`; the answer is the exit code."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agenthub.settings")
-    from django.core.management import execute_from_command_line
-
-    execute_from_command_line(["agenthub", *sys.argv[1:]])
+    follow_parent(os.environ)
+    command = sys.argv[1] if len(sys.argv) > 1 else "help"
+    try:
+        if command in OWN_COMMANDS:
+            status: int = importlib.import_module(OWN_COMMANDS[command]).main()
+            return status
+        importlib.import_module("django.core.management").execute_from_command_line(["agenthub", *sys.argv[1:]])
+    except EnvError as problem:
+        sys.stderr.write(f"agenthub: {problem}\n")
+        return 2
     return 0
 
 

@@ -4,6 +4,7 @@ from celery import Celery
 from django.conf import settings
 
 from agenthub.core.spool import spool_options
+from heartbeat.jobs import JOBS
 
 app = Celery("agenthub")
 app.conf.update(
@@ -18,9 +19,16 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     timezone="UTC",
     task_default_queue="agenthub",
+    beat_schedule={
+        # A tick that nobody took before the next one came is worth nothing.
+        job.name: {"task": job.task, "schedule": job.every_seconds, "options": {"expires": job.every_seconds}}
+        for job in JOBS
+    },
 )
 if settings.ENVIRONMENT.redis_url is not None:
     app.conf.update(broker_url=settings.ENVIRONMENT.redis_url)
 else:
-    app.conf.update(broker_url="spool://", broker_transport_options=spool_options(settings.ENVIRONMENT.queue_dir))
+    app.conf.update(
+        broker_url="spool://localhost", broker_transport_options=spool_options(settings.ENVIRONMENT.queue_dir)
+    )
 app.autodiscover_tasks()

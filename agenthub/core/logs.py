@@ -71,8 +71,10 @@ class _Formatter(logging.Formatter):
         request = current_request_id.get()
         if request:
             own.setdefault("request_id", request)
-        # Django hands over the request object itself, whose repr would tell the path with its query.
+        # Django hands over the request object itself, whose repr would tell the path with its query; uvicorn says
+        # everything a second time in colour.
         own.pop("request", None)
+        own.pop("color_message", None)
         return own
 
     def trace(self, record: logging.LogRecord) -> str:
@@ -143,7 +145,8 @@ def logging_settings(environment: Environment) -> dict[str, Any]:
             # Libraries that would tell every request, or that have handlers of their own.
             "django": {"level": "INFO", "handlers": [], "propagate": True},
             "django.server": {"level": "INFO", "handlers": [], "propagate": True},
-            "uvicorn": {"level": "INFO", "handlers": [], "propagate": True},
+            "uvicorn": {"level": "WARNING", "handlers": [], "propagate": True},
+            "celery": {"level": "WARNING"},
             "httpx": {"level": "WARNING"},
             "httpcore": {"level": "WARNING"},
         },

@@ -1,0 +1,43 @@
+"""What a child of `agenthub up` inherits: the listening socket, a pipe to say how it is, and its parent's lifeline."""
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+from collections.abc import Mapping
+
+LISTEN_VARIABLE = "AGENTHUB_LISTEN_FD"
+STATUS_VARIABLE = "AGENTHUB_STATUS_FD"
+LIFELINE_VARIABLE = "AGENTHUB_LIFELINE_FD"
+
+READY = "ready"
+STOPPING = "stopping"
+
+
+def listening_socket(environ: Mapping[str, str]) -> socket.socket:
+    """The socket that the parent has bound."""
+    return socket.socket(fileno=int(environ[LISTEN_VARIABLE]))
+
+
+def tell(environ: Mapping[str, str], word: str, seconds: float = 0) -> None:
+    """Tell the parent, if there is one: READY, or STOPPING and the seconds that this may take."""
+    handle = environ.get(STATUS_VARIABLE)
+    if handle is not None:
+        with contextlib.suppress(OSError):
+            os.write(int(handle), f"{word} {seconds:g}\n".encode())
+
+
+def follow_parent(environ: Mapping[str, str]) -> None:
+    """Stop this process as by SIGTERM when its parent is gone, however that ended: nothing stays behind."""
+    handle = environ.get(LIFELINE_VARIABLE)
+    if handle is None:
+        return
+
+    def wait() -> None:
+        # Nobody ever writes: the read ends when the last holder of the other end, the parent, is gone.
+        with contextlib.suppress(OSError):
+            os.read(int(handle), 1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="lifeline", daemon=True).start()

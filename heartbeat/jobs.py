@@ -1,0 +1,29 @@
+"""The built-in jobs: one table that says what runs and how often."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """Something that runs on a schedule."""
+
+    name: str
+    task: str  # the name of a task in a `tasks.py`
+    every_seconds: float
+    help: str
+
+
+JOBS: tuple[Job, ...] = (
+    Job(
+        name="cooldowns_expire",
+        task="heartbeat.tasks.cooldowns_expire",
+        every_seconds=5,
+        help="Ends cooldowns whose time has passed, where no web process runs that would.",
+    ),
+    Job(
+        name="usage_prune",
+        task="heartbeat.tasks.usage_prune",
+        every_seconds=3600,
+        help="Deletes per-request usage records older than usage_retention_days; the sums stay.",
+    ),
+)
