@@ -12,6 +12,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("ready", health.ready, name="ready"),
     path("", include("agenthub.overview.urls")),
     path("admin/", admin.site.urls),
+    path("api/admin/", include("agenthub.core.urls")),
     path("api/admin/", include("providers.urls")),
+    path("api/admin/", include("proxy.management_urls")),
     path("v1/", include("proxy.urls")),
 ]

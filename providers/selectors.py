@@ -1,12 +1,14 @@
 """Reads of the provider side, joins already made."""
 
+from collections import Counter
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
 from django.db.models import Prefetch, QuerySet
 
 from agenthub.core.crypto import Unreadable, masked
-from agenthub.core.fields import picodollars_from_usd
+from agenthub.core.money import picodollars_from_usd
 from providers.models import Backend, CooldownEvent, ModelMapping, Pool
 from providers.rules.table import (
     ApiKind,
@@ -105,6 +107,44 @@ def backends_with_mappings() -> QuerySet[Backend]:
     """Backends with pool, health and mappings, in three queries."""
     mappings = Prefetch("mappings", ModelMapping.objects.order_by("canonical"))
     return Backend.objects.select_related("pool", "health").prefetch_related(mappings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolState:
+    """A pool with its backends, and how many of them are how; the rest of them is disabled."""
+
+    name: str
+    order: int
+    strategy: str
+    total: int
+    enabled: int
+    healthy: int
+    cooling: int
+    error: int
+    backends: tuple[Backend, ...]
+
+
+def pool_states() -> list[PoolState]:
+    """Every pool in order, with its backends by name."""
+    members: dict[int, list[Backend]] = {}
+    for backend in backends_with_mappings().order_by("name", "id"):
+        members.setdefault(backend.pool_id, []).append(backend)
+    return [_pool_state(pool, tuple(members.get(pool.pk, ()))) for pool in Pool.objects.all()]
+
+
+def _pool_state(pool: Pool, backends: tuple[Backend, ...]) -> PoolState:
+    statuses = Counter(backend.status for backend in backends)
+    return PoolState(
+        name=pool.name,
+        order=pool.order,
+        strategy=pool.strategy,
+        total=len(backends),
+        enabled=sum(backend.enabled for backend in backends),
+        healthy=statuses[BackendStatus.HEALTHY],
+        cooling=statuses[BackendStatus.COOLING],
+        error=statuses[BackendStatus.ERROR],
+        backends=backends,
+    )
 
 
 def api_key_masked(backend: Backend) -> str:

@@ -1,7 +1,7 @@
 """What happens to backends: errors found and cleared by AgentHub, and the changes that people make."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 from django.db import transaction
@@ -11,6 +11,7 @@ from agenthub.core.clock import utc_now
 from agenthub.core.ids import short_id
 from agenthub.core.versions import bump
 from providers.models import Backend, BackendHealth, CooldownEvent, ModelMapping
+from providers.rules.discovery import Proposal
 from providers.rules.table import ErrorKind, HealthState
 from providers.services.keys import (
     api_key_opened,
@@ -151,6 +152,10 @@ class BackendData:
     extra_headers: dict[str, str] | None = None
     mappings: tuple[MappingData, ...] | None = None  # given: these and no others
 
+    def with_defaults(self, defaults: Mapping[str, object]) -> "BackendData":
+        """The same, with `defaults` for columns that were not given."""
+        return replace(self, values={**defaults, **self.values})
+
 
 @transaction.atomic
 def backend_create(*, data: BackendData, source: str = Backend.Source.API) -> Backend:
@@ -214,6 +219,27 @@ def mappings_set(backend: Backend, wanted: tuple[MappingData, ...]) -> None:
             mapping.save()
     for mapping in by_name.values():
         mapping.delete()
+
+
+@transaction.atomic
+def mappings_add(*, backend_id: str, found: Iterable[Proposal]) -> list[str]:
+    """Add a mapping for every proposal that is not mapped yet; the answer is their canonical names."""
+    backend = Backend.objects.select_for_update().filter(id=backend_id).first()
+    if backend is None:
+        return []
+    mapped = set(ModelMapping.objects.filter(backend=backend).values_list("canonical", flat=True))
+    added = []
+    for proposal in found:
+        if proposal.known or proposal.canonical in mapped:
+            continue
+        values = {ModelMapping.PRICES[name]: price for name, price in proposal.cost.items()}
+        mapping = ModelMapping(backend=backend, canonical=proposal.canonical, native_id=proposal.native_id, **values)
+        mapping.context_window = proposal.context_window or mapping.context_window
+        mapping.save()
+        added.append(proposal.canonical)
+    if added:
+        bump("routing")
+    return added
 
 
 @transaction.atomic

@@ -9,6 +9,15 @@ from providers.models import Pool
 
 
 @transaction.atomic
+def pool_save(pool: Pool) -> Pool:
+    """Add or change a pool. Raises ValidationError of Django, naming the field."""
+    pool.full_clean()
+    pool.save()
+    bump("routing")
+    return pool
+
+
+@transaction.atomic
 def pool_delete(pool: Pool) -> None:
     """Take an empty pool away. Raises Conflict where backends are in it."""
     try:

@@ -1,0 +1,156 @@
+"""What the views of the management API have in common."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import IO, Any, ClassVar
+from urllib.parse import urlencode
+
+from django.db.models import Model, QuerySet
+from rest_framework.exceptions import ParseError
+from rest_framework.parsers import BaseParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
+from rest_framework.views import APIView
+
+from agenthub.core.api_access import AdminTokenAuthentication, HasRole, StaffSessionAuthentication
+from agenthub.core.api_errors import exception_handler
+from agenthub.core.errors import BadRequest, RequestTooLarge
+
+MOST_BODY_BYTES = 8 * 1024 * 1024
+MOST_ROWS = 10_000
+
+_NEEDED = {"GET": "view", "HEAD": "view", "OPTIONS": "view", "POST": "add", "PUT": "change", "PATCH": "change"}
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One parameter of a query, for the description of the API."""
+
+    name: str
+    kind: type = str
+    help: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What the description of the API says of one method of a view; see `overview/openapi.py`."""
+
+    id: str
+    summary: str
+    answer: Any = None  # a serializer, or a JSON schema as a dict
+    body: type[BaseSerializer[Any]] | None = None
+    many: bool = False  # a plain array, with limit and offset
+    status: int = 200
+    query: tuple[Query, ...] = ()
+    errors: tuple[int, ...] = ()
+    tags: tuple[str, ...] = ("management",)
+
+
+class BoundedJSONParser(BaseParser):
+    """JSON of a bounded size and depth, without the numbers that JSON does not have."""
+
+    media_type = "application/json"
+
+    def parse(
+        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Any:
+        """The value in the body. Raises ParseError and RequestTooLarge."""
+        body = stream.read(MOST_BODY_BYTES + 1)
+        if len(body) > MOST_BODY_BYTES:
+            raise RequestTooLarge(f"The body is larger than {MOST_BODY_BYTES} bytes.")
+        try:
+            return json.loads(body, parse_constant=_no_such_number)
+        except RecursionError:
+            raise ParseError("The body is nested too deeply.") from None
+        except ValueError as problem:
+            raise ParseError(f"The body is not valid JSON: {problem}") from None
+
+
+def _no_such_number(name: str) -> Any:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+class HouseView(APIView):
+    """A view that answers in the error shape of the house and says what it does to the description of the API."""
+
+    operations: ClassVar[Mapping[str, Operation]] = {}
+
+    parser_classes = (BoundedJSONParser,)
+
+    def get_exception_handler(self) -> Callable[..., Response | None]:
+        """Errors of these views have one shape."""
+        return exception_handler
+
+
+class ManagementView(HouseView):
+    """A view of the management API. `permission_model` is the model whose permissions rule it."""
+
+    permission_model: ClassVar[type[Model]]
+    actions: ClassVar[bool] = False  # its POST does something to a row that exists
+
+    authentication_classes = (AdminTokenAuthentication, StaffSessionAuthentication)
+    permission_classes = (HasRole,)
+
+    def needed(self, method: str | None) -> str:
+        """The word of Django's permissions for a method."""
+        if self.actions and method == "POST":
+            return "change"
+        return _NEEDED.get(method or "", "delete")
+
+
+def json_object(request: Request) -> dict[str, Any]:
+    """The body, which must be a JSON object; an empty body is an empty one. Raises BadRequest."""
+    data = request.data
+    if not isinstance(data, dict):
+        raise BadRequest("The body must be a JSON object.")
+    return data
+
+
+def number_asked(request: Request, name: str, default: int, *, at_least: int, at_most: int) -> int:
+    """A whole number out of the query. Raises BadRequest naming it."""
+    raw = request.query_params.get(name, "")
+    if raw == "":
+        return default
+    # isdecimal also takes digits of other scripts, which int understands; the length bounds the work.
+    if not raw.removeprefix("-").isdecimal() or len(raw) > 12 or not at_least <= int(raw) <= at_most:
+        raise BadRequest(f"{name} must be a whole number between {at_least} and {at_most}.", param=name)
+    return int(raw)
+
+
+def text_asked(request: Request, name: str) -> str:
+    """A text out of the query, "" without one. Raises BadRequest for one that no row can hold."""
+    raw: str = request.query_params.get(name, "")
+    if "\0" in raw or len(raw) > 500:
+        raise BadRequest(f"{name} is not a name that anything here has.", param=name)
+    return raw
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The part of a list that was asked for, and the headers that say where it stands."""
+
+    rows: list[Any]
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def page_asked(request: Request, rows: QuerySet[Any, Any], *, default_limit: int = 1000) -> Page:
+    """`limit` and `offset` applied; the total is in X-Total-Count, the neighbours in Link. Raises BadRequest."""
+    limit = number_asked(request, "limit", default_limit, at_least=1, at_most=MOST_ROWS)
+    offset = number_asked(request, "offset", 0, at_least=0, at_most=10**9)
+    total = rows.count()
+    headers = {"X-Total-Count": str(total)}
+    links = [
+        f'<{_at(request, limit, place)}>; rel="{name}"'
+        for name, place in (("prev", max(offset - limit, 0)), ("next", offset + limit))
+        if (name == "prev" and offset > 0) or (name == "next" and offset + limit < total)
+    ]
+    if links:
+        headers["Link"] = ", ".join(links)
+    return Page(list(rows[offset : offset + limit]), headers)
+
+
+def _at(request: Request, limit: int, offset: int) -> str:
+    query = request.query_params.dict() | {"limit": str(limit), "offset": str(offset)}
+    return request.build_absolute_uri(f"{request.path}?{urlencode(query)}")

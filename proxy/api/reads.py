@@ -1,0 +1,184 @@
+"""What a caller of /v1 may read: the models, its own key, its own usage. Who it is comes out of memory."""
+
+from typing import Any, ClassVar
+
+from rest_framework import serializers
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from agenthub.core.api import HouseView, Operation, Query, number_asked
+from agenthub.core.clock import epoch_seconds, utc_now
+from agenthub.core.errors import ModelNotFound
+from agenthub.core.serializer_fields import UsdSerializerField
+from providers.usage_selectors import usage_of_key
+from proxy import snapshot
+from proxy.auth import caller_of
+from proxy.rules.caller import Caller
+from proxy.rules.model_list import ListedModel, model_listed, models_listed
+from proxy.rules.routing import near_misses
+
+LONGEST_DAYS = 366
+TAGS = ("proxy",)
+
+
+class ClientKeyAuthentication(BaseAuthentication):
+    """The client key of `Authorization: Bearer …` or `x-api-key`, as for the POSTs of the proxy."""
+
+    def authenticate(self, request: Request) -> tuple[Caller, None]:
+        """The caller. Raises InvalidKey, which the error shape knows."""
+        return caller_of(_presented(request), snapshot.current(), now=epoch_seconds()), None
+
+    def authenticate_header(self, _request: Request) -> str:
+        """What a 401 asks for."""
+        return "Bearer"
+
+
+def _presented(request: Request) -> str | None:
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return key.strip()
+    return request.headers.get("x-api-key", "").strip() or None
+
+
+class IsCaller(BasePermission):
+    """Authentication has said all: a caller may read what is its own."""
+
+    def has_permission(self, request: Request, _view: Any) -> bool:
+        """Whether there is a caller."""
+        return isinstance(request.user, Caller)
+
+
+class CallerView(HouseView):
+    """A view for callers of /v1."""
+
+    authentication_classes = (ClientKeyAuthentication,)
+    permission_classes = (IsCaller,)
+
+
+class CostAnswer(serializers.Serializer[Any]):
+    """The lowest prices among the backends that serve the model, USD per token."""
+
+    input = UsdSerializerField(allow_null=True)
+    output = UsdSerializerField(allow_null=True)
+    cacheRead = UsdSerializerField(allow_null=True)
+    cacheWrite = UsdSerializerField(allow_null=True)
+
+
+class ModelAnswer(serializers.Serializer[ListedModel]):
+    """A model in OpenAI's format, with what AgentHub knows beside it."""
+
+    id = serializers.CharField()
+    object = serializers.ChoiceField(choices=["model"])
+    created = serializers.IntegerField()
+    owned_by = serializers.CharField()
+    context_window = serializers.IntegerField()
+    max_tokens = serializers.IntegerField()
+    reasoning = serializers.BooleanField()
+    input_modalities = serializers.ListField(child=serializers.CharField())
+    cost = CostAnswer()
+    backends = serializers.IntegerField(help_text="How many enabled backends serve it.")
+
+
+class ModelListAnswer(serializers.Serializer[Any]):
+    """A list in OpenAI's format."""
+
+    object = serializers.ChoiceField(choices=["list"])
+    data = ModelAnswer(many=True)
+
+
+class ModelsView(CallerView):
+    """The models that the caller may use."""
+
+    operations: ClassVar = {
+        "get": Operation("models_list", "List models", answer=ModelListAnswer, tags=TAGS),
+    }
+
+    def get(self, request: Request) -> Response:
+        """They, by name."""
+        found = models_listed(snapshot.current().routing, request.user)
+        return Response({"object": "list", "data": ModelAnswer(found, many=True).data})
+
+
+class ModelView(CallerView):
+    """One model; its name may hold slashes."""
+
+    operations: ClassVar = {
+        "get": Operation("models_read", "Read a model", answer=ModelAnswer, errors=(404,), tags=TAGS),
+    }
+
+    def get(self, request: Request, model: str) -> Response:
+        """Read it. A model that the caller may not use is not there."""
+        routing = snapshot.current().routing
+        found = model_listed(routing, request.user, model)
+        if found is None:
+            near = near_misses(routing, request.user, model)
+            hint = f" Did you mean {', '.join(near)}?" if near else ""
+            raise ModelNotFound(f"The model {model[:200]} does not exist here.{hint}", param="model")
+        return Response(ModelAnswer(found).data)
+
+
+class CallerAnswer(serializers.Serializer[Caller]):
+    """The caller's own key."""
+
+    id = serializers.CharField()
+    name = serializers.CharField()
+    prefix = serializers.CharField()
+    agent_id = serializers.CharField()
+    enabled = serializers.BooleanField()
+    expires_at = serializers.SerializerMethodField(help_text="Epoch seconds; null: never.")
+    allowed_models = serializers.ListField(child=serializers.CharField(), help_text="An empty list means all models.")
+
+    def get_expires_at(self, caller: Caller) -> float | None:
+        """When the key ends."""
+        return caller.expires_at
+
+
+class OwnKeyView(CallerView):
+    """The key that the caller came with."""
+
+    operations: ClassVar = {"get": Operation("key_read", "Read the caller's own key", answer=CallerAnswer, tags=TAGS)}
+
+    def get(self, request: Request) -> Response:
+        """What it is and may do."""
+        return Response(CallerAnswer(request.user).data)
+
+
+class OwnUsageRow(serializers.Serializer[Any]):
+    """One day of one model."""
+
+    date = serializers.DateField(source="hour__date")
+    model = serializers.CharField()
+    request_count = serializers.IntegerField(source="requests")
+    error_count = serializers.IntegerField(source="errors")
+    prompt_tokens = serializers.IntegerField()
+    completion_tokens = serializers.IntegerField()
+    cost = UsdSerializerField(allow_null=True, help_text="USD; null where no request had a price.")
+
+
+class OwnUsageAnswer(serializers.Serializer[Any]):
+    """A list as the others of /v1 are."""
+
+    object = serializers.ChoiceField(choices=["list"])
+    data = OwnUsageRow(many=True)
+
+
+class OwnUsageView(CallerView):
+    """What the caller has used."""
+
+    operations: ClassVar = {
+        "get": Operation(
+            "usage_read",
+            "Read the caller's own usage by day and model, newest first",
+            answer=OwnUsageAnswer,
+            query=(Query("days", int, "How many days back, 30 unless told."),),
+            tags=TAGS,
+        )
+    }
+
+    def get(self, request: Request) -> Response:
+        """The days asked for."""
+        days = number_asked(request, "days", 30, at_least=1, at_most=LONGEST_DAYS)
+        rows = usage_of_key(client_key_id=request.user.id, now=utc_now(), days=days)
+        return Response({"object": "list", "data": OwnUsageRow(rows, many=True).data})

@@ -1,0 +1,10 @@
+"""The management API of client keys, below /api/admin/."""
+
+from django.urls import URLPattern, URLResolver, path
+
+from proxy.api.keys import KeysView, KeyView
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("keys", KeysView.as_view(), name="keys"),
+    path("keys/<str:key_id>", KeyView.as_view(), name="key"),
+]
