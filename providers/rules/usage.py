@@ -9,7 +9,7 @@ _BROKEN = frozenset({"stream_broken", "interrupted"})
 
 
 class UsageRow(NamedTuple):
-    """A usage record in the order of its columns; amounts in picodollars, times aware and UTC, the trail as JSON."""
+    """A usage record in the order of its columns; amounts in picodollars, times aware and UTC."""
 
     id: str
     started_at: datetime
@@ -38,7 +38,7 @@ class UsageRow(NamedTuple):
     queue_wait_us: int
     emergency: bool
     partial: bool
-    trail: str
+    trail: tuple[tuple[str, str, int, int, int], ...]  # backend id, outcome, status, start ms, elapsed ms
 
 
 class Sums(NamedTuple):
@@ -69,6 +69,20 @@ def is_error(status: int, error_type: str) -> bool:
     return (status >= 400 and status != CLIENT_GONE) or error_type in _BROKEN
 
 
+def hourly_model(row: UsageRow) -> str:
+    """The model under which a request is summed; "" for one refused for its own faults before any backend.
+
+    Such a request may name any model, and every name would make rows that stay for ever.
+    """
+    own_fault = not row.backend_id and 400 <= row.status < CLIENT_GONE
+    return "" if own_fault else row.model
+
+
+def tokens_of(row: UsageRow) -> int:
+    """All tokens of a request."""
+    return row.input_tokens + row.cache_read_tokens + row.cache_write_tokens + row.output_tokens + row.reasoning_tokens
+
+
 def sums_of(rows: Iterable[UsageRow]) -> Sums:
     """The sums of `rows`. A cost is None only if no row has one; latency counts the requests that ended well."""
     inputs = reads = writes = outputs = reasoning = 0
@@ -84,7 +98,7 @@ def sums_of(rows: Iterable[UsageRow]) -> Sums:
         estimated += row.estimated
         if row.cost_usd is not None:
             cost = row.cost_usd + (cost or 0)
-        elif any(row[_TOKENS]):
+        elif tokens_of(row):
             unpriced += 1
         if is_error(row.status, row.error_type):
             errors += 1
@@ -110,6 +124,3 @@ def sums_of(rows: Iterable[UsageRow]) -> Sums:
         ttft,
         ttfts,
     )
-
-
-_TOKENS = slice(UsageRow._fields.index("input_tokens"), UsageRow._fields.index("reasoning_tokens") + 1)

@@ -1,0 +1,37 @@
+"""`agenthub flusher`: bring the usage journal into the database.
+
+Not called `flush`: that is Django's own command to empty the database, which its tests rely on.
+"""
+
+import signal
+import threading
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from proxy.flusher import Flusher
+
+
+class Command(BaseCommand):
+    """Runs until SIGTERM or SIGINT, flushes once more and ends; `--once` flushes what is there and ends."""
+
+    help = "Bring the usage journal into the database; runs until it is stopped."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """The options of the command."""
+        parser.add_argument("--once", action="store_true", help="flush what is there now, say how much, and end")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Flush for ever, or once."""
+        flusher = Flusher(settings.ENVIRONMENT.journal_dir)
+        if options["once"]:
+            count = flusher.flush()
+            flusher.close()
+            self.stdout.write(f"{count} usage records written to the database.")
+            return
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        flusher.run(stop)
