@@ -1,5 +1,7 @@
 """Which headers the client gets: the hub's own, and of the upstream's those that are meant for it."""
 
+from functools import lru_cache
+
 from proxy.exchange import Exchange, Headers
 
 _PASSED = frozenset({b"content-type", b"openai-model", b"openai-processing-ms", b"openai-version", b"content-language"})
@@ -15,14 +17,19 @@ def upstream_headers(headers: Headers, *, content_type: bool = True) -> Headers:
     they are the backend's and not the caller's."""
     passed: Headers = []
     for name, value in headers:
-        if name in _PASSED:
-            if content_type or name != b"content-type":
-                passed.append((name, value))
-        elif name.startswith(b"x-ratelimit-"):
-            passed.append((b"x-upstream-" + name[2:], value))
-        elif name == b"x-request-id":
-            passed.append((b"x-upstream-request-id", value))
+        passed_as = _passed_as(name)
+        if passed_as is not None and (content_type or name != b"content-type"):
+            passed.append((passed_as, value))
     return passed
+
+
+@lru_cache(maxsize=1024)
+def _passed_as(name: bytes) -> bytes | None:
+    if name in _PASSED:
+        return name
+    if name.startswith(b"x-ratelimit-"):
+        return b"x-upstream-" + name[2:]
+    return b"x-upstream-request-id" if name == b"x-request-id" else None
 
 
 def answer_headers(exchange: Exchange, upstream: Headers, *, length: int) -> Headers:

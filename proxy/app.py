@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
 
 from agenthub.core import clock
 from agenthub.core.errors import (
@@ -99,7 +100,7 @@ async def _serve(exchange: Exchange) -> None:
 
 def _caller(exchange: Exchange) -> Caller:
     try:
-        return caller_of(presented_key(exchange.headers), exchange.runtime.snapshot, now=clock.epoch_seconds())
+        return caller_of(presented_key(exchange.header), exchange.runtime.snapshot, now=clock.epoch_seconds())
     except InvalidKey:
         # Counted only: a record each would let strangers fill the disk.
         exchange.runtime.metrics.refused_keys.inc()
@@ -113,7 +114,7 @@ async def _take_in(exchange: Exchange) -> None:
         raise ShuttingDown("The hub is stopping. Try again in a moment.", retry_after_seconds=5)
     most = runtime.snapshot.settings.max_body_bytes
     body = None
-    if _announced_length(exchange.headers) <= most:
+    if _announced_length(exchange.header) <= most:
         body = await exchange.client.body(most)
     if body is None:
         raise RequestTooLarge(f"The request body is larger than {most} bytes.")
@@ -129,14 +130,11 @@ async def _take_in(exchange: Exchange) -> None:
         exchange.client.keep_alive(seconds, KEEP_ALIVE_HEADERS)
 
 
-def _announced_length(headers: list[tuple[bytes, bytes]]) -> int:
-    for name, value in headers:
-        if name == b"content-length":
-            try:
-                return int(value)
-            except ValueError:
-                raise BadRequest("Content-Length is not a number.") from None
-    return 0
+def _announced_length(header: Mapping[bytes, bytes]) -> int:
+    try:
+        return int(header.get(b"content-length", 0))
+    except ValueError:
+        raise BadRequest("Content-Length is not a number.") from None
 
 
 def _model_not_found(exchange: Exchange, model: str) -> ModelNotFound:

@@ -82,6 +82,7 @@ class Attempt:
             if self._timer is not None:
                 self._timer.cancel()
             exchange.client.when_drained(None)
+            self._reader = None  # they point at each other; a cycle less for the garbage collector
         if self._connection is not None:
             self._runtime.pool.settle(origin, self._connection)
         return outcome
@@ -191,16 +192,11 @@ class Attempt:
     def on_head(self, status: int, headers: Headers) -> None:
         """The upstream has begun to answer."""
         self._status, self._headers = status, headers
-        encoding = content_type = b""
-        length = -1
-        for name, value in headers:
-            if name == b"content-type":
-                content_type = value.lower()
-            elif name == b"content-encoding":
-                encoding = value.strip().lower()
-            elif name == b"content-length":
-                length = int(value)
-        if encoding not in (b"", b"identity"):
+        header = dict(headers)
+        content_type = header.get(b"content-type", b"").lower()
+        encoding = header.get(b"content-encoding", b"").strip().lower()
+        length = int(header.get(b"content-length", -1))
+        if encoding and encoding != b"identity":
             # Asked not to, some upstreams compress all the same.
             if encoding not in (b"gzip", b"x-gzip", b"deflate"):
                 self.on_failure(AnswerInvalid(f"The upstream compresses with {encoding.decode('latin-1')}."))

@@ -1,5 +1,7 @@
 """Who calls? Out of the snapshot in memory: no database, also when it is away."""
 
+from collections.abc import Mapping
+
 from agenthub.core.errors import InvalidKey
 from proxy.rules.caller import ANYONE, Caller
 from proxy.rules.keyhash import client_key_digest
@@ -8,16 +10,12 @@ from proxy.snapshot import Snapshot
 MOST_KEY_CHARACTERS = 512
 
 
-def presented_key(headers: list[tuple[bytes, bytes]]) -> str | None:
+def presented_key(header: Mapping[bytes, bytes]) -> str | None:
     """The key of `Authorization: Bearer …` or `x-api-key`; None without one. Header names are in lower case."""
-    bearer = other = None
-    for name, value in headers:
-        if name == b"authorization":
-            bearer = value
-        elif name == b"x-api-key":
-            other = value
+    bearer = header.get(b"authorization")
     if bearer is not None and bearer[:7].lower() == b"bearer ":
         return bearer[7:].strip().decode("latin-1")
+    other = header.get(b"x-api-key")
     return other.strip().decode("latin-1") if other is not None else None
 
 

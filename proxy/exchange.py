@@ -19,7 +19,7 @@ from proxy.wire.usage import Usage
 
 Headers = list[tuple[bytes, bytes]]
 
-SESSION_HEADERS = frozenset({b"x-agenthub-session", b"x-session-id", b"session_id", b"session-id"})
+SESSION_HEADERS = (b"x-agenthub-session", b"x-session-id", b"session-id", b"session_id")
 SESSION_PROMPT_BYTES = 1024
 _NO_INTAKE = Intake({}, "", False, False)
 
@@ -37,6 +37,7 @@ class Exchange:
         "endpoint",
         "first_content_at",
         "forwarded",
+        "header",
         "headers",
         "id",
         "intake",
@@ -56,6 +57,7 @@ class Exchange:
         self.client = client
         self.endpoint = endpoint
         self.headers = headers
+        self.header = dict(headers)  # where one name stands twice, the last counts
         self.id = request_id()
         self.started_at = clock.monotonic_seconds()
         self.started_at_us = clock.epoch_microseconds()
@@ -74,13 +76,12 @@ class Exchange:
         self.waited_seconds = 0.0
         self.upstream_seconds = 0.0  # time in which the upstream was to act
 
-    @property
     def session(self) -> bytes:
         """What keeps a conversation on one backend of a sticky pool: the session named by the client, else its key
         with the first of its messages."""
-        for name, value in self.headers:
-            if name in SESSION_HEADERS:
-                return value[:64]
+        for name in SESSION_HEADERS:
+            if name in self.header:
+                return self.header[name][:64]
         messages = self.intake.envelope.get("messages") or self.intake.envelope.get("prompt")
         start = bytes(messages)[:SESSION_PROMPT_BYTES] if messages is not None else b""
         return blake2b(start, key=self.caller.id.encode()[:64], digest_size=16).digest()

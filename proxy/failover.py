@@ -86,7 +86,7 @@ class Failover:
         return candidates_for(self.runtime.snapshot.routing, self.exchange.intake.model)
 
     def _ordering(self) -> Ordering:
-        return self.runtime.ordering(session=self.exchange.session)
+        return self.runtime.ordering(self.exchange.session)
 
     async def _take(self, candidates: Iterable[Candidate]) -> tuple[Lease | None, Sequence[PassedOver]]:
         now = clock.monotonic_seconds()

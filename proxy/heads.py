@@ -1,5 +1,7 @@
 """The heads of upstream requests, built once per backend and endpoint."""
 
+from functools import lru_cache
+
 from agenthub.core.version import VERSION
 from providers.rules.table import BackendEntry
 from proxy.rules.endpoints import Endpoint
@@ -35,12 +37,13 @@ class Heads:
     @staticmethod
     def rest(headers: list[tuple[bytes, bytes]], length: int) -> bytes:
         """The headers that differ: what of the client's own goes on, and the length of the body."""
-        lines = [
-            b"%b: %b\r\n" % (name, value)
-            for name, value in headers
-            if (name.startswith(_FORWARDED) and name not in _NOT_FORWARDED) or name in _FORWARDED_NAMES
-        ]
+        lines = [b"%b: %b\r\n" % (name, value) for name, value in headers if _forwarded(name)]
         return b"%bcontent-length: %d\r\n\r\n" % (b"".join(lines), length)
+
+
+@lru_cache(maxsize=1024)
+def _forwarded(name: bytes) -> bool:
+    return (name.startswith(_FORWARDED) and name not in _NOT_FORWARDED) or name in _FORWARDED_NAMES
 
 
 def _head(backend: BackendEntry, origin: Origin, path: str) -> bytes:

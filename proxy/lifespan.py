@@ -1,6 +1,7 @@
 """Starts what the proxy of a web process needs, and stops it in the right order."""
 
 import asyncio
+import gc
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -53,6 +54,7 @@ async def proxy_lifespan() -> AsyncIterator[Runtime]:
         asyncio.create_task(made.reporter.run(), name="reporter"),
         asyncio.create_task(_tidy(made), name="tidy"),
     ]
+    _spare_the_collector()
     try:
         yield made
     finally:
@@ -64,8 +66,17 @@ async def proxy_lifespan() -> AsyncIterator[Runtime]:
             task.cancel()
         await asyncio.gather(*loops, return_exceptions=True)
         made.pool.close()
+        made.metrics.flush()
         journal.close()
         runtime.install(None)
+
+
+def _spare_the_collector() -> None:
+    """What has been loaded stays: it need not be looked through again at each collection. Requests leave few cycles,
+    so that collections may be rarer than Python's default of one in 700 allocations."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 async def _follow(made: Runtime, changed: asyncio.Event) -> None:
@@ -102,6 +113,7 @@ async def _tidy(made: Runtime) -> None:
     steps = 0
     while True:
         await asyncio.sleep(GAUGE_SECONDS)
+        made.metrics.flush()
         metrics.inflight.set(made.inflight)
         metrics.queue_depth.set(made.room.depth)
         steps += 1

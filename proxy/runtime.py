@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Callable
 
 from agenthub.core import clock
 from providers.rules.table import Candidate, HealthState
@@ -59,7 +60,7 @@ class Runtime:
         )
         self.room.poke()
 
-    def ordering(self, *, session: bytes) -> Ordering:
+    def ordering(self, session: Callable[[], bytes]) -> Ordering:
         """How the candidates of one request are ordered."""
         self.rotation += 1
         state = self.state

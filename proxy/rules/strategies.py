@@ -25,7 +25,7 @@ class Ordering:
     degraded: Callable[[Candidate], bool]  # tried after the healthy ones
     rotation: int  # grows by one with each request
     chance: Random
-    session: bytes = b""  # what keeps a conversation together; empty for none
+    session: Callable[[], bytes] = bytes  # what keeps a conversation together; empty for none
 
 
 def ordered(pool: PoolCandidates, by: Ordering) -> Iterator[Candidate]:
@@ -89,12 +89,13 @@ def _cheapest(pool: PoolCandidates, _: Ordering) -> Iterator[Candidate]:
 
 
 def _sticky(pool: PoolCandidates, by: Ordering) -> Iterator[Candidate]:
-    if not by.session:
+    session = by.session()
+    if not session:
         return _least_utilised(pool, by)
 
     # Rendezvous hashing: when a backend comes or goes, only its own conversations move.
     def rank(candidate: Candidate) -> bytes:
-        return blake2b(candidate.backend.id.encode(), key=by.session[:64], digest_size=8).digest()
+        return blake2b(candidate.backend.id.encode(), key=session[:64], digest_size=8).digest()
 
     return iter(sorted(pool.candidates, key=rank))
 

@@ -59,6 +59,8 @@ def _detail(found: dict[str, object], part: str, name: str) -> int | None:
 
 
 def _count(value: object) -> int | None:
+    if type(value) is int and 0 <= value <= MOST_TOKENS:
+        return value
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST_TOKENS:
         return None
     return int(value)
