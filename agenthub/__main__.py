@@ -21,7 +21,9 @@ def main() -> int:
         if command in OWN_COMMANDS:
             status: int = importlib.import_module(OWN_COMMANDS[command]).main()
             return status
-        importlib.import_module("django.core.management").execute_from_command_line(["agenthub", *sys.argv[1:]])
+        # Commands are written with dashes; the modules that Django looks for can't be.
+        module = command if command.startswith("-") else command.replace("-", "_")
+        importlib.import_module("django.core.management").execute_from_command_line(["agenthub", module, *sys.argv[2:]])
     except EnvError as problem:
         sys.stderr.write(f"agenthub: {problem}\n")
         return 2

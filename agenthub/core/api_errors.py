@@ -67,7 +67,7 @@ def _answer(exception: Exception) -> Response | None:
         case Refused():
             return refusal_response(exception)
         case exceptions.ValidationError():
-            return _invalid(dict(_messages(exception.detail)))
+            return _invalid(messages_by_field(exception.detail))
         case InvalidModel():
             return _invalid(_model_messages(exception))
         case exceptions.APIException():
@@ -117,8 +117,13 @@ def _model_messages(exception: InvalidModel) -> dict[str, str]:
     return {"": " ".join(exception.messages)}
 
 
+def messages_by_field(detail: Any) -> dict[str, str]:
+    """What is wrong with each field of a request, by its path; "" for the request as a whole."""
+    return dict(_messages(detail))
+
+
 def _messages(detail: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Every wrong field by its path, e.g. `model_mappings.gpt-4.cost.input`."""
+    # A path looks like model_mappings.gpt-4.cost.input.
     if isinstance(detail, dict):
         for name, inner in detail.items():
             part = "" if name == "non_field_errors" else str(name)

@@ -1,5 +1,6 @@
 """`agenthub prepare`: bring the database up to date; on the first start make the admin and the first client key."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +12,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from agenthub.firststart import FirstStart, first_start
+from providers.services.from_environment import backends_from_environment
 
 MIGRATION_LOCK = 0x6167656E74687562  # "agenthub" as a number: the name of an advisory lock
 
@@ -27,6 +29,7 @@ class Command(BaseCommand):
             if _behind():
                 call_command("migrate", verbosity=0, interactive=False)
             made = first_start()
+            backends_from_environment(os.environ)
         if made is not None:
             self.stdout.write(_words(made))
 
