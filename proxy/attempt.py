@@ -9,6 +9,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import Literal
 
+from agenthub.core import clock
 from proxy.exchange import Exchange, Headers
 from proxy.relay import Failure, StreamRelay, WholeAnswer
 from proxy.rules import verdict as verdicts
@@ -58,9 +59,8 @@ class Attempt:
         self._headers: Headers = []
         self._inflate: zlib._Decompress | None = None
         self._phase: Phase = "headers"
-        self._deadline = 0.0
+        self.deadline = 0.0
         self._total_deadline = float("inf")
-        self._timer: asyncio.TimerHandle | None = None
         self.asks_usage = exchange.intake.stream and self.backend.id not in exchange.runtime.without_usage
 
     async def run(self) -> Outcome:
@@ -79,8 +79,7 @@ class Attempt:
             self.abort()
             raise
         finally:
-            if self._timer is not None:
-                self._timer.cancel()
+            self._runtime.deadlines.forget(self)
             exchange.client.when_drained(None)
             self._reader = None  # they point at each other; a cycle less for the garbage collector
         if self._connection is not None:
@@ -103,10 +102,10 @@ class Attempt:
         connection.start(self, data)
         return await self._done
 
-    # Time limits: one timer, which looks when it fires whether there is a later deadline by now.
+    # Time limits
 
     def _set_limits(self) -> None:
-        now = self._loop.time()
+        now = clock.monotonic_seconds()
         if self.exchange.intake.stream:
             self._phase = "first_token"
             seconds = self.mapping.first_token_timeout_seconds or self._settings.first_token_timeout_seconds
@@ -115,23 +114,16 @@ class Attempt:
         else:
             self._phase = "headers"
             seconds = self.backend.timeout_seconds
-        self._deadline = now + seconds
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._loop.call_at(min(self._deadline, self._total_deadline), self._look_at_clock)
+        self.deadline = min(now + seconds, self._total_deadline)
+        self._runtime.deadlines.watch(self)
 
-    def _look_at_clock(self) -> None:
-        now = self._loop.time() + 0.001
+    def overdue(self, now: float) -> None:
+        """A time limit has passed: nobody waits any longer."""
+        self._runtime.deadlines.forget(self)
         if now >= self._total_deadline:
             self._phase = "total"
-        elif now < self._deadline:
-            self._timer = self._loop.call_at(min(self._deadline, self._total_deadline), self._look_at_clock)
-            return
         elif self.exchange.client.congested and self._phase == "idle":
             self._phase = "client"
-        self._time_out()
-
-    def _time_out(self) -> None:
         self.abort()
         outcome = Outcome(
             verdicts.CLIENT_STALLED if self._phase == "client" else verdicts.timed_out(self._phase),
@@ -143,7 +135,8 @@ class Attempt:
 
     def alive(self) -> None:
         """A piece of a stream that has begun: the idle limit starts anew."""
-        self._deadline = self._loop.time() + self._settings.stream_idle_timeout_seconds
+        idle = clock.monotonic_seconds() + self._settings.stream_idle_timeout_seconds
+        self.deadline = min(idle, self._total_deadline)
 
     # What the readers need.
 
@@ -171,9 +164,6 @@ class Attempt:
         """The first content goes to the client now: from here on only silence inside the stream is limited."""
         self._phase = "idle"
         self.alive()
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._loop.call_at(min(self._deadline, self._total_deadline), self._look_at_clock)
 
     def throttle(self) -> None:
         """The client's socket is full: read no more of the upstream until it has room."""

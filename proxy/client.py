@@ -136,7 +136,8 @@ class Client:
 
     def push(self, message: Message) -> None:
         """Send an ASGI message, now or behind what waits."""
-        self._sent_at = self._loop.time()
+        if self._keepalive is not None:
+            self._sent_at = self._loop.time()
         if self.congested:
             self._line.append(message)
             return

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from agenthub.core import clock
 from providers.rules.table import Candidate, HealthState
+from proxy.deadlines import Deadlines
 from proxy.heads import Heads
 from proxy.journal import Journal
 from proxy.metrics import Metrics
@@ -38,6 +39,7 @@ class Runtime:
         self.metrics = Metrics()
         self.reporter = Reporter()
         self.room = WaitingRoom()
+        self.deadlines = Deadlines()
         self.chance = random.Random()
         self.rotation = 0
         self.inflight = 0

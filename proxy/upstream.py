@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import httptools
 
-from agenthub.core import addresses
+from agenthub.core import addresses, clock
 from proxy.rules.limits import MOST_HEADER_BYTES
 
 logger = logging.getLogger(__name__)
@@ -295,7 +295,7 @@ class ConnectionPool:
     def kept(self, origin: Origin) -> Connection | None:
         """A kept connection that looks alive; None if there is none."""
         stack = self._kept.get(origin)
-        now = asyncio.get_running_loop().time()
+        now = clock.monotonic_seconds()
         while stack:
             connection = stack.pop()
             if connection.usable and now - connection.idle_since < IDLE_SECONDS:
@@ -317,7 +317,7 @@ class ConnectionPool:
         if self._closed or not connection.reusable or len(stack) >= MOST_KEPT:
             connection.abort()
             return
-        connection.idle_since = asyncio.get_running_loop().time()
+        connection.idle_since = clock.monotonic_seconds()
         stack.append(connection)
 
     async def connect(self, origin: Origin) -> Connection:
@@ -368,7 +368,7 @@ class ConnectionPool:
 
     def prune(self) -> None:
         """End connections that nobody has used for a while."""
-        now = asyncio.get_running_loop().time()
+        now = clock.monotonic_seconds()
         for origin, stack in list(self._kept.items()):
             fresh = [each for each in stack if each.usable and now - each.idle_since < IDLE_SECONDS]
             for stale in set(stack) - set(fresh):
