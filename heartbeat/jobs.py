@@ -21,6 +21,12 @@ JOBS: tuple[Job, ...] = (
         help="Ends cooldowns whose time has passed, where no web process runs that would.",
     ),
     Job(
+        name="backend_figures_refresh",
+        task="heartbeat.tasks.backend_figures_refresh",
+        every_seconds=5,
+        help="Brings the rolling figures of backends up to date, each stats_refresh_interval_seconds.",
+    ),
+    Job(
         name="usage_prune",
         task="heartbeat.tasks.usage_prune",
         every_seconds=3600,

@@ -1,16 +1,26 @@
 """The jobs as tasks: each calls one service."""
 
 from celery import shared_task
+from django.core.cache import cache
 
 from agenthub.core.clock import utc_now
 from agenthub.core.settings_store import runtime_settings
-from providers.services import cooldowns, usage
+from providers.services import cooldowns, health, usage
 
 
 @shared_task
 def cooldowns_expire() -> int:
     """End cooldowns whose time has passed; how many did."""
     return cooldowns.cooldowns_expire(utc_now())
+
+
+@shared_task
+def backend_figures_refresh() -> int:
+    """Bring the rolling figures of backends up to date, unless their interval has not passed; how many changed."""
+    interval_seconds = runtime_settings().stats_refresh_interval_seconds
+    if not cache.add("backend_figures_refreshed", True, timeout=interval_seconds):
+        return 0
+    return health.backend_figures_refresh(now=utc_now())
 
 
 @shared_task

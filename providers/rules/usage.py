@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 CLIENT_GONE = 499
-_BROKEN = frozenset({"stream_broken", "interrupted"})
+BROKEN = frozenset({"stream_broken", "interrupted"})
+"""Error types that are errors whatever the status is."""
 
 
 class UsageRow(NamedTuple):
@@ -66,7 +67,7 @@ def is_error(status: int, error_type: str) -> bool:
     A client that left (499) got what it wanted or changed its mind; that is nobody's error. A stream cut after content
     has the status 200, and a request whose process died has 0; both are errors.
     """
-    return (status >= 400 and status != CLIENT_GONE) or error_type in _BROKEN
+    return (status >= 400 and status != CLIENT_GONE) or error_type in BROKEN
 
 
 def hourly_model(row: UsageRow) -> str:
