@@ -14,8 +14,15 @@ class ProvidersConfig(AppConfig):
     name = "providers"
 
     def ready(self) -> None:
-        """See to the pools that exist from the start."""
+        """See to the pools that exist from the start, and start the trail."""
         post_migrate.connect(_ensure_pools, sender=self, dispatch_uid="providers.pools")
+        from agenthub.core.audit import track  # noqa: PLC0415 - models can't be imported before apps are ready
+        from providers.models import Backend, ModelMapping, Pool  # noqa: PLC0415
+
+        sealed = ("api_key_sealed", "extra_headers_sealed")
+        track(Backend, secrets=sealed, without=("updated_at", *Backend.FINDINGS))
+        track(ModelMapping, without=("flagged_at", "flag_reason"))
+        track(Pool)
 
 
 def _ensure_pools(apps: Apps = installed, **_: Any) -> None:

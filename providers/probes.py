@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from django.conf import settings
@@ -19,6 +19,7 @@ from providers.services.backends import backend_tested
 from providers.services.keys import api_key_opened, extra_headers_opened
 
 REACH_SECONDS = 2.0
+MOST_AT_ONCE = 20
 
 T = TypeVar("T")
 
@@ -42,11 +43,18 @@ class Tested:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """A probe before it is sent."""
+    """A probe before it is sent: plain values, so that no model is touched on the event loop."""
 
     method: str
-    path: str
-    json: dict[str, object] | None = None
+    url: str
+    headers: dict[str, str] = field(repr=False)
+    json: dict[str, object] | None
+    timeout_seconds: float
+
+    @property
+    def trial(self) -> bool:
+        """Whether the upstream bills it."""
+        return self.json is not None
 
 
 class NoMapping(Exception):
@@ -59,26 +67,43 @@ def backend_test(backend: Backend, *, completion: bool = False) -> Tested:
     A backend whose quota was spent, or `completion`, is tried with the smallest completion, which the upstream bills;
     others are only asked for their models.
     """
-    trial = completion or backend.error_kind == ErrorKind.QUOTA
+    return backends_test([backend], completion=completion)[0]
+
+
+def backends_test(backends: list[Backend], *, completion: bool = False) -> list[Tested]:
+    """Test many at once, each within the time of one; the outcomes are in the order of `backends`."""
+    calls = [_prepared(backend, completion) for backend in backends]
+    answers = iter(_run(_together([call for call in calls if isinstance(call, _Call)])))
+    return [
+        _noted(backend, call, next(answers)) if isinstance(call, _Call) else call
+        for backend, call in zip(backends, calls, strict=True)
+    ]
+
+
+def _prepared(backend: Backend, completion: bool) -> "_Call | Tested":
     try:
-        call = _trial(backend) if trial else _Call("GET", probe_path(runtime_settings().health_probe_endpoint))
-        answer = _send(backend, call)
+        if completion or backend.error_kind == ErrorKind.QUOTA:
+            return _trial(backend)
+        return _call(backend, "GET", probe_path(runtime_settings().health_probe_endpoint))
     except NoMapping:
         return Tested(diagnosis=Diagnosis("no_model", "A trial completion needs a model; add a model mapping first."))
     except Unreadable as problem:
         return Tested(diagnosis=Diagnosis("key_unreadable", f"{problem} Enter the API key again."))
-    except OutboundError as problem:
-        backend_tested(backend_id=backend.id, ok=False, trial=trial, status_code=None, latency_ms=None)
-        return Tested(diagnosis=Diagnosis(problem.code, str(problem)))
-    return _judged(backend, answer, trial)
 
 
-def _trial(backend: Backend) -> _Call:
+def _trial(backend: Backend) -> "_Call":
     mapping = backend.mappings.order_by("canonical").first()
     if mapping is None:
         raise NoMapping
     path, body = trial_completion(ApiKind(backend.api), mapping.native_id or mapping.canonical)
-    return _Call("POST", path, body)
+    return _call(backend, "POST", path, body)
+
+
+def _noted(backend: Backend, call: "_Call", answer: Answer | OutboundError) -> Tested:
+    if isinstance(answer, OutboundError):
+        backend_tested(backend_id=backend.id, ok=False, trial=call.trial, status_code=None, latency_ms=None)
+        return Tested(diagnosis=Diagnosis(answer.code, str(answer)))
+    return _judged(backend, answer, call.trial)
 
 
 def _judged(backend: Backend, answer: Answer, trial: bool) -> Tested:
@@ -117,14 +142,14 @@ class Discovered:
 def backend_discover(backend: Backend) -> Discovered:
     """Ask the upstream for its models and propose a mapping for each; nothing is saved."""
     try:
-        answer = _send(backend, _Call("GET", probe_path("none")))
+        answer = _run(_sent(_call(backend, "GET", probe_path("none"))))
+        if isinstance(answer, OutboundError):
+            return Discovered(Diagnosis(answer.code, str(answer)))
         if answer.status >= 300:
             return Discovered(diagnosis_of(answer.status, answer.body[:2000].decode("utf-8", "replace").lower()))
         entries = listed_models(answer.body)
     except Unreadable as problem:
         return Discovered(Diagnosis("key_unreadable", f"{problem} Enter the API key again."))
-    except OutboundError as problem:
-        return Discovered(Diagnosis(problem.code, str(problem)))
     except NoModelList as problem:
         return Discovered(Diagnosis("not_a_model_list", f"{problem} Check the base URL and its version."))
     mapped = list(backend.mappings.all())
@@ -146,18 +171,34 @@ def reach_warning(api_base_url: str) -> str | None:
     return None
 
 
-def _send(backend: Backend, call: _Call) -> Answer:
+def _call(backend: Backend, method: str, path: str, json: dict[str, object] | None = None) -> _Call:
     headers = auth_headers(ApiKind(backend.api), api_key_opened(backend)) | extra_headers_opened(backend)
-    return _run(
-        fetch(
+    url = backend.api_base_url.rstrip("/") + path
+    return _Call(method, url, headers, json, runtime_settings().health_check_timeout_seconds)
+
+
+async def _sent(call: _Call) -> Answer | OutboundError:
+    try:
+        return await fetch(
             call.method,
-            backend.api_base_url.rstrip("/") + call.path,
-            headers=headers,
+            call.url,
+            headers=call.headers,
             json=call.json,
             allow_private=settings.ENVIRONMENT.allow_private_upstreams,
-            timeout_seconds=runtime_settings().health_check_timeout_seconds,
+            timeout_seconds=call.timeout_seconds,
         )
-    )
+    except OutboundError as problem:
+        return problem
+
+
+async def _together(calls: list[_Call]) -> list[Answer | OutboundError]:
+    places = asyncio.Semaphore(MOST_AT_ONCE)
+
+    async def in_turn(call: _Call) -> Answer | OutboundError:
+        async with places:
+            return await _sent(call)
+
+    return await asyncio.gather(*map(in_turn, calls))
 
 
 def _run(exchange: Coroutine[Any, Any, T]) -> T:

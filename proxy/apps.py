@@ -7,3 +7,10 @@ class ProxyConfig(AppConfig):
     """Client keys, and the reads of /v1."""
 
     name = "proxy"
+
+    def ready(self) -> None:
+        """Start the trail."""
+        from agenthub.core.audit import track  # noqa: PLC0415 - models can't be imported before apps are ready
+        from proxy.models import ClientKey  # noqa: PLC0415
+
+        track(ClientKey, secrets=("digest",), without=("updated_at",))

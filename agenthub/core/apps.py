@@ -16,8 +16,16 @@ class CoreConfig(AppConfig):
     verbose_name = "System"
 
     def ready(self) -> None:
-        """Keep the roles complete: their permissions exist only once an app has been migrated."""
+        """Keep the roles complete: their permissions exist only once an app has been migrated. Start the trail."""
         post_migrate.connect(_grant, dispatch_uid="agenthub.core.roles")
+        from django.contrib.auth.models import Group, User  # noqa: PLC0415 - not before apps are ready
+
+        from agenthub.core.audit import track  # noqa: PLC0415
+        from agenthub.core.models import SystemConfig  # noqa: PLC0415
+
+        track(SystemConfig, without=("updated_at",))
+        track(User, secrets=("password",), without=("last_login",), many=("groups", "user_permissions"))
+        track(Group, many=("permissions",))
 
 
 def _grant(sender: AppConfig, apps: Apps = installed, **_: Any) -> None:

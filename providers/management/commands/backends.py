@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 from agenthub.core.commands import HouseCommand, table
 from agenthub.core.errors import NotFound
 from providers.models import Backend
-from providers.probes import backend_test
+from providers.probes import backends_test
 from providers.rules.table import ErrorKind
 from providers.selectors import api_key_masked, backends_with_mappings
 from providers.services.backends import backend_enable, backend_error_clear
@@ -45,8 +45,7 @@ class Command(HouseCommand):
 
     def _test(self, chosen: list[Backend], as_json: bool) -> None:
         rows = []
-        for backend in chosen:
-            tested = backend_test(backend)
+        for backend, tested in zip(chosen, backends_test(chosen), strict=True):
             rows.append({"id": backend.id, "name": backend.name, "ok": tested.ok, **asdict(tested)})
         flat = [row | {"message": row["diagnosis"]["message"], "models": len(row["models"])} for row in rows]
         text = table(("id", "name", "ok", "status_code", "latency_ms", "models", "message"), flat)
