@@ -236,7 +236,7 @@ class MemoryState:
         state.window.add(now, success=True)
         state.failures_in_a_row = state.failure_cooldowns = 0
         # A success of an attempt that began before the cooldown says nothing about the backend after it.
-        if lease.taken_at < state.cooldown_began_at and not lease.emergency:
+        if lease.taken_at <= state.cooldown_began_at and not lease.emergency:
             return False
         cleared = state.count_429 > 0 or (lease.trial and state.error_kind is ErrorKind.QUOTA)
         state.count_429 = 0
@@ -251,7 +251,7 @@ class MemoryState:
         if state is None:
             return None
         # Many in flight that all get 429 make one: only attempts begun after the last cooldown began are counted.
-        counted = lease.taken_at >= state.cooldown_began_at
+        counted = lease.taken_at > state.cooldown_began_at
         if not counted and given_seconds is None:
             return None
         if counted:
@@ -275,7 +275,7 @@ class MemoryState:
             return None
         state.window.add(now, success=False)
         state.failures_in_a_row += 1
-        if lease.taken_at < state.cooldown_began_at:
+        if lease.taken_at <= state.cooldown_began_at:
             return None
         requests, successes = state.window.counts(now)
         if not (

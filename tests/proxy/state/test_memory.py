@@ -1,0 +1,287 @@
+"""What the proxy keeps in mind about backends: limits, cooldowns, half-open turns, errors."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from random import Random
+
+import pytest
+
+from agenthub.core.params import RuntimeSettings
+from providers.rules.table import (
+    ApiKind,
+    BackendEntry,
+    BackendStatus,
+    Candidate,
+    ErrorKind,
+    HealthState,
+    MappingEntry,
+    PoolEntry,
+    RoutingTable,
+    Strategy,
+    routing_table,
+)
+from proxy.rules.routing import PassedOver, Reason
+from proxy.state.memory import MemoryState
+from proxy.state.protocol import Lease
+
+BACKEND = BackendEntry(
+    id="a",
+    name="a",
+    label="",
+    pool="primary",
+    base_url="http://host/v1",
+    api=ApiKind.OPENAI_COMPLETIONS,
+    api_key="k",
+    rpm_limit=None,
+    mappings=(MappingEntry("m", "n"),),
+)
+EPOCH = 1_000_000.0
+
+
+def table(*backends: BackendEntry) -> RoutingTable:
+    return routing_table((PoolEntry("primary", 0, Strategy.ROUND_ROBIN, backends),))
+
+
+class World:
+    """One state and one backend, with a clock of its own."""
+
+    def __init__(self, backend: BackendEntry = BACKEND, *, processes: int = 1) -> None:
+        self.backend = backend
+        self.now = 1000.0
+        self.state = MemoryState(processes=processes, chance=Random(1))
+        self.apply(backend)
+
+    def apply(self, backend: BackendEntry) -> None:
+        self.backend = backend
+        self.state.apply(table(backend), RuntimeSettings(), now=self.now, epoch=EPOCH + self.now)
+
+    @property
+    def candidate(self) -> Candidate:
+        return Candidate(self.backend, self.backend.mappings[0])
+
+    def take(self) -> Lease | None:
+        return self.try_take()[0]
+
+    def try_take(self) -> tuple[Lease | None, Sequence[PassedOver]]:
+        return asyncio.run(self.state.take_first([self.candidate], now=self.now, banned=frozenset()))
+
+    def must_take(self) -> Lease:
+        lease = self.take()
+        assert lease is not None
+        return lease
+
+    def reason(self) -> Reason:
+        lease, passed = self.try_take()
+        assert lease is None
+        return passed[0].reason
+
+    def emergency(self) -> Lease | None:
+        return asyncio.run(self.state.take_emergency(self.candidate, now=self.now))
+
+    def cooling_seconds(self) -> float:
+        return self.state.view(self.backend, now=self.now).cooling_seconds
+
+
+def test_a_bucket_gives_its_burst_and_then_its_rate() -> None:
+    world = World(replace(BACKEND, rpm_limit=60, burst=3))
+    assert [world.take() is not None for _ in range(4)] == [True, True, True, False]
+    _, passed = world.try_take()
+    assert passed[0].reason is Reason.NO_TOKENS
+    assert passed[0].ready_at == pytest.approx(world.now + 1)
+    world.now += 1
+    assert world.take() is not None
+    assert world.take() is None
+
+
+def test_a_changed_limit_applies_to_the_running_bucket() -> None:
+    world = World(replace(BACKEND, rpm_limit=60, burst=10))
+    for _ in range(10):
+        world.must_take()
+    world.apply(replace(BACKEND, rpm_limit=60, burst=12))
+    assert [world.take() is not None for _ in range(3)] == [True, True, False]
+
+
+def test_each_process_enforces_its_share() -> None:
+    world = World(replace(BACKEND, rpm_limit=60, burst=8, max_concurrency=4), processes=4)
+    assert [world.take() is not None for _ in range(2)] == [True, False]
+    view = world.state.view(world.backend, now=world.now)
+    assert (view.capacity, view.rate_per_minute) == (2, 15)
+
+
+def test_max_concurrency_counts_what_is_under_way() -> None:
+    world = World(replace(BACKEND, max_concurrency=1))
+    lease = world.must_take()
+    assert world.reason() is Reason.BUSY
+    world.state.release(lease)
+    assert world.take() is not None
+
+
+def test_the_first_429_cools_for_the_time_given() -> None:
+    world = World()
+    begun = world.state.rate_limited(world.must_take(), now=world.now, given_seconds=7)
+    assert begun is not None
+    assert 7 <= begun.seconds <= 7.7
+    assert begun.consecutive_count == 1
+    assert world.reason() is Reason.COOLING
+
+
+def test_the_count_grows_and_only_a_success_resets_it() -> None:
+    world = World()
+    lengths = []
+    for _ in range(3):
+        lease = world.must_take()
+        begun = world.state.rate_limited(lease, now=world.now, given_seconds=None)
+        assert begun is not None
+        lengths.append(begun.seconds)
+        world.state.release(lease)
+        world.now += begun.seconds
+    assert [30 <= lengths[0] <= 33, 60 <= lengths[1] <= 66, 120 <= lengths[2] <= 132] == [True] * 3
+    lease = world.must_take()
+    assert world.state.succeeded(lease, now=world.now, latency_seconds=0.1) is True
+    world.state.release(lease)
+    begun = world.state.rate_limited(world.must_take(), now=world.now, given_seconds=None)
+    assert begun is not None
+    assert begun.consecutive_count == 1
+
+
+def test_many_in_flight_that_get_429_make_one_cooldown() -> None:
+    world = World()
+    leases = [world.must_take() for _ in range(20)]
+    news = []
+    for lease in leases:
+        world.now += 0.01
+        news.append(world.state.rate_limited(lease, now=world.now, given_seconds=7))
+    assert [begun is not None for begun in news] == [True] + [False] * 19
+
+
+def test_a_later_time_given_extends_the_cooldown_and_counts_once() -> None:
+    world = World()
+    first, second = world.must_take(), world.must_take()
+    world.state.rate_limited(first, now=world.now, given_seconds=7)
+    extended = world.state.rate_limited(second, now=world.now + 1, given_seconds=60)
+    assert extended is not None
+    assert extended.extended
+    assert extended.consecutive_count == 1
+    world.now += 1
+    assert world.cooling_seconds() >= 60
+
+
+def test_after_a_cooldown_one_request_at_a_time_until_one_succeeds() -> None:
+    world = World()
+    world.state.rate_limited(world.must_take(), now=world.now, given_seconds=5)
+    world.now += 6
+    trial = world.must_take()
+    assert trial.trial
+    assert world.reason() is Reason.HALF_OPEN
+    world.state.release(trial)  # it ended without telling anything, e.g. the caller's own mistake
+    trial = world.must_take()
+    assert trial.trial
+    world.state.succeeded(trial, now=world.now, latency_seconds=0.1)
+    world.state.release(trial)
+    assert [world.must_take().trial for _ in range(3)] == [False] * 3
+
+
+def test_a_failed_trial_cools_at_once() -> None:
+    world = World()
+    world.state.rate_limited(world.must_take(), now=world.now, given_seconds=5)
+    world.now += 6
+    begun = world.state.failed(world.must_take(), now=world.now)
+    assert begun is not None
+    assert begun.reason == "failures"
+    assert 5 <= begun.seconds <= 5.5
+
+
+def test_three_failures_in_a_row_cool_and_grow_to_fifteen_seconds() -> None:
+    world = World()
+    news = [world.state.failed(world.must_take(), now=world.now) for _ in range(3)]
+    assert [begun is not None for begun in news] == [False, False, True]
+    lengths = []
+    for _ in range(3):
+        world.now += 20
+        begun = world.state.failed(world.must_take(), now=world.now)
+        assert begun is not None
+        lengths.append(begun.seconds)
+        world.state.release(Lease(world.candidate, world.now, trial=True))
+    assert [10 <= lengths[0] <= 11, 15 <= lengths[1] <= 16.5, 15 <= lengths[2] <= 16.5] == [True] * 3
+
+
+def test_a_cooldown_is_never_shortened() -> None:
+    world = World()
+    leases = [world.must_take() for _ in range(4)]
+    world.state.rate_limited(leases[0], now=world.now, given_seconds=100)
+    for lease in leases[1:]:
+        assert world.state.failed(lease, now=world.now + 1) is None
+    assert world.cooling_seconds() >= 100
+
+
+def test_an_error_stands_until_the_table_has_shown_it_and_then_not() -> None:
+    world = World()
+    assert world.state.errored(world.must_take(), now=world.now, kind=ErrorKind.CREDENTIALS) is True
+    world.apply(BACKEND)  # the database does not know of it yet
+    assert world.reason() is Reason.ERROR
+    world.apply(replace(BACKEND, status=BackendStatus.ERROR, error_kind=ErrorKind.CREDENTIALS))
+    assert world.reason() is Reason.ERROR
+    world.apply(BACKEND)
+    assert world.take() is not None
+
+
+def test_a_spent_quota_gets_one_request_every_quarter_of_an_hour() -> None:
+    world = World()
+    world.state.errored(world.must_take(), now=world.now, kind=ErrorKind.QUOTA)
+    world.now += 14 * 60
+    assert world.reason() is Reason.ERROR
+    world.now += 61
+    trial = world.must_take()
+    assert trial.trial
+    assert world.reason() is Reason.ERROR
+    assert world.state.succeeded(trial, now=world.now, latency_seconds=0.1) is True
+    world.state.release(trial)
+    assert world.take() is not None
+
+
+def test_a_reset_by_an_operator_forgets_cooldown_and_count() -> None:
+    world = World()
+    world.state.rate_limited(world.must_take(), now=world.now, given_seconds=500)
+    world.apply(replace(BACKEND, reset_count=1))
+    lease = world.must_take()
+    assert not lease.trial
+
+
+def test_a_cooldown_of_another_process_holds_here_and_is_half_open_after_it() -> None:
+    world = World()
+    until = EPOCH + world.now + 30
+    world.apply(replace(BACKEND, status=BackendStatus.COOLING, cooldown_until=until, consecutive_429_count=2))
+    assert world.reason() is Reason.COOLING
+    assert world.cooling_seconds() == pytest.approx(30)
+    world.now += 31
+    assert world.must_take().trial
+
+
+def test_what_is_down_or_removed_is_passed_over() -> None:
+    world = World()
+    down = replace(BACKEND, health=HealthState.DOWN)
+    world.apply(down)
+    assert world.reason() is Reason.DOWN
+    world.state.apply(table(), RuntimeSettings(), now=world.now, epoch=EPOCH)
+    assert world.reason() is Reason.FAILED
+
+
+def test_the_emergency_bucket_is_throttled_and_its_own() -> None:
+    world = World(replace(BACKEND, rpm_limit=20, burst=1))
+    world.must_take()
+    assert world.take() is None
+    assert [world.emergency() is not None for _ in range(3)] == [True, True, False]
+    world.now += 30
+    assert world.emergency() is not None
+
+
+def test_load_and_latency_follow_the_traffic() -> None:
+    world = World(replace(BACKEND, rpm_limit=60, burst=10))
+    assert world.state.load(world.candidate) == 0
+    lease = world.must_take()
+    assert world.state.load(world.candidate) == pytest.approx(0.1)
+    world.state.succeeded(lease, now=world.now, latency_seconds=2.0)
+    assert world.state.latency(world.candidate) == 2.0
+    world.state.succeeded(lease, now=world.now, latency_seconds=1.0)
+    assert 1.0 < world.state.latency(world.candidate) < 2.0

@@ -1,0 +1,106 @@
+"""The waiting line: first come, first served, bounded, and nobody stays in it who has left."""
+
+import asyncio
+from functools import partial
+
+import pytest
+
+from agenthub.core.errors import QueueFull
+from proxy.state.protocol import Lease
+from proxy.waiting import WaitingRoom
+
+
+class Turnstile:
+    """Lets as many pass as it has been given tokens."""
+
+    def __init__(self) -> None:
+        self.tokens = 0
+        self.passed: list[str] = []
+
+    async def attempt(self, name: str) -> tuple[Lease | None, float | None]:
+        if not self.tokens:
+            return None, None
+        self.tokens -= 1
+        self.passed.append(name)
+        return Lease(None, 0.0), None  # type: ignore[arg-type]
+
+
+def far() -> float:
+    return asyncio.get_running_loop().time() + 60
+
+
+async def settle() -> None:
+    """Let everything that can run do so."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_first_come_first_served() -> None:
+    room, gate = WaitingRoom(), Turnstile()
+    tasks = [asyncio.create_task(room.wait("m", partial(gate.attempt, name), until=far(), most=9)) for name in "abc"]
+    await settle()
+    assert room.depth == 3
+    for _ in range(3):
+        gate.tokens += 1
+        room.poke()
+        await settle()
+    assert gate.passed == ["a", "b", "c"]
+    await asyncio.gather(*tasks)
+    assert not room.occupied("m")
+    assert room.depth == 0
+
+
+async def test_who_hangs_up_leaves_the_line_and_lets_the_next_step_up() -> None:
+    room, gate = WaitingRoom(), Turnstile()
+    first, second = (
+        asyncio.create_task(room.wait("m", partial(gate.attempt, name), until=far(), most=9)) for name in "ab"
+    )
+    await settle()
+    first.cancel()
+    await settle()
+    assert room.depth == 1
+    gate.tokens = 1
+    room.poke()
+    assert await second is not None
+    assert gate.passed == ["b"]
+
+
+async def test_models_do_not_wait_for_each_other() -> None:
+    room, blocked, free = WaitingRoom(), Turnstile(), Turnstile()
+    waiting = asyncio.create_task(room.wait("slow", lambda: blocked.attempt("s"), until=far(), most=9))
+    await settle()
+    free.tokens = 1
+    assert await room.wait("fast", lambda: free.attempt("f"), until=far(), most=9) is not None
+    waiting.cancel()
+
+
+async def test_a_full_line_refuses_at_once() -> None:
+    room, gate = WaitingRoom(), Turnstile()
+    waiting = asyncio.create_task(room.wait("m", lambda: gate.attempt("a"), until=far(), most=1))
+    await settle()
+    with pytest.raises(QueueFull):
+        await room.wait("other", lambda: gate.attempt("b"), until=far(), most=1)
+    waiting.cancel()
+
+
+async def test_nobody_waits_beyond_the_time_limit() -> None:
+    room, gate = WaitingRoom(), Turnstile()
+    soon = asyncio.get_running_loop().time() + 0.01
+    assert await room.wait("m", lambda: gate.attempt("a"), until=soon, most=9) is None
+    assert room.depth == 0
+
+
+async def test_the_first_looks_again_when_it_was_told_to() -> None:
+    room, gate = WaitingRoom(), Turnstile()
+    loop = asyncio.get_running_loop()
+    looks = 0
+
+    async def attempt() -> tuple[Lease | None, float | None]:
+        nonlocal looks
+        looks += 1
+        gate.tokens = looks - 1  # nothing at the first look
+        lease, _ = await gate.attempt("a")
+        return lease, loop.time() + 0.01
+
+    assert await room.wait("m", attempt, until=far(), most=9) is not None
+    assert looks == 2
