@@ -39,9 +39,10 @@ class Operation:
 
     id: str
     summary: str
-    answer: Any = None  # a serializer, or a JSON schema as a dict
+    answer: type[BaseSerializer[Any]]
     body: type[BaseSerializer[Any]] | None = None
     many: bool = False  # a plain array, with limit and offset
+    keyed: bool = False  # an object that holds one answer by each name
     status: int = 200
     query: tuple[Query, ...] = ()
     errors: tuple[int, ...] = ()
@@ -135,11 +136,11 @@ class Page:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-def page_asked(request: Request, rows: QuerySet[Any, Any], *, default_limit: int = 1000) -> Page:
+def page_asked(request: Request, rows: QuerySet[Any, Any] | list[Any], *, default_limit: int = 1000) -> Page:
     """`limit` and `offset` applied; the total is in X-Total-Count, the neighbours in Link. Raises BadRequest."""
     limit = number_asked(request, "limit", default_limit, at_least=1, at_most=MOST_ROWS)
     offset = number_asked(request, "offset", 0, at_least=0, at_most=10**9)
-    total = rows.count()
+    total = len(rows) if isinstance(rows, list) else rows.count()
     headers = {"X-Total-Count": str(total)}
     links = [
         f'<{_at(request, limit, place)}>; rel="{name}"'

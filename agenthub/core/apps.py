@@ -20,6 +20,7 @@ class CoreConfig(AppConfig):
         post_migrate.connect(_grant, dispatch_uid="agenthub.core.roles")
         from django.contrib.auth.models import Group, User  # noqa: PLC0415 - not before apps are ready
 
+        from agenthub.core import checks  # noqa: F401, PLC0415 - registers them
         from agenthub.core.audit import track  # noqa: PLC0415
         from agenthub.core.models import SystemConfig  # noqa: PLC0415
 

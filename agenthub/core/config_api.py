@@ -6,18 +6,14 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agenthub.core.api import ManagementView, Operation, json_object
+from agenthub.core.api import ManagementView, Operation, json_object, page_asked
 from agenthub.core.errors import BadRequest
 from agenthub.core.models import SystemConfig
 from agenthub.core.settings_store import SettingState, setting_set, setting_state, setting_states, setting_unset
 
-VALUE_SCHEMA = {"anyOf": [{"type": "boolean"}, {"type": "number"}, {"type": "string"}]}
-
 
 class SettingValueField(serializers.Field[Any, Any, Any, Any]):
     """A value of the setting's own type: a boolean, a number or a text."""
-
-    openapi: ClassVar = VALUE_SCHEMA
 
     def to_representation(self, value: Any) -> Any:
         """The value as it is."""
@@ -56,12 +52,12 @@ class ConfigView(ManagementView):
     """All settings."""
 
     permission_model = SystemConfig
-    operations: ClassVar = {"get": Operation("config_list", "List the settings", answer=SettingAnswer(many=True))}
+    operations: ClassVar = {"get": Operation("config_list", "List the settings", answer=SettingAnswer, many=True)}
 
-    def get(self, _request: Request) -> Response:
+    def get(self, request: Request) -> Response:
         """Every setting, also those that nobody has set."""
-        states = setting_states()
-        return Response(SettingAnswer(states, many=True).data, headers={"X-Total-Count": str(len(states))})
+        page = page_asked(request, setting_states())
+        return Response(SettingAnswer(page.rows, many=True).data, headers=page.headers)
 
 
 class SettingView(ManagementView):

@@ -2,11 +2,12 @@
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db import transaction
 
+from agenthub.core.combinations import impossible
 from agenthub.core.errors import BadRequest, Conflict, NotFound
 from agenthub.core.models import SystemConfig
 from agenthub.core.params import (
@@ -92,6 +93,9 @@ def setting_set(*, key: str, value: object, description: str | None = None) -> S
         parsed = parse_value(key, value)
     except InvalidSetting as problem:
         raise BadRequest(str(problem), param="value") from None
+    contradiction = next(iter(impossible(replace(runtime_settings(), **{key: parsed}))), None)
+    if contradiction is not None:
+        raise BadRequest(f"{contradiction.message} {contradiction.hint}", param="value")
     # Saved row by row, not by update(), so that the audit trail sees it.
     row = SystemConfig.objects.select_for_update().filter(key=key).first() or SystemConfig(key=key)
     row.value = json.dumps(parsed)

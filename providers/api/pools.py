@@ -37,15 +37,12 @@ class PoolAnswer(serializers.Serializer[PoolState]):
     backends = BackendAnswer(many=True)
 
 
-POOLS_BY_NAME = serializers.DictField(child=PoolAnswer())
-
-
 class PoolsView(ManagementView):
     """All pools, and adding one."""
 
     permission_model = Pool
     operations: ClassVar = {
-        "get": Operation("pools_list", "List pools with their backends, by name", answer=POOLS_BY_NAME),
+        "get": Operation("pools_list", "List pools with their backends, by name", answer=PoolAnswer, keyed=True),
         "post": Operation("pools_create", "Add a pool", answer=PoolAnswer, body=PoolInput, status=201),
     }
 

@@ -1,0 +1,41 @@
+"""The description of the API, and the page that shows it."""
+
+from django.contrib.auth.models import User
+from django.http import HttpRequest, HttpResponseBase
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+
+from agenthub.core.api import HouseView
+from agenthub.core.api_access import AdminTokenAuthentication, StaffSessionAuthentication, TokenBearer
+
+
+class IsStaff(BasePermission):
+    """Whoever may come into the admin, or brings the token."""
+
+    def has_permission(self, request: Request, _view: object) -> bool:
+        """Whether the caller is of the staff."""
+        user: User | TokenBearer | object = request.user
+        return bool(getattr(user, "is_authenticated", False) and getattr(user, "is_staff", False))
+
+
+_ACCESS = {
+    "authentication_classes": (AdminTokenAuthentication, StaffSessionAuthentication),
+    "permission_classes": (IsStaff,),
+    "get_exception_handler": HouseView.get_exception_handler,
+}
+
+
+def schema(request: HttpRequest) -> HttpResponseBase:
+    """The description in OpenAPI 3.1."""
+    # The machinery costs every process memory and start-up time, and is seldom asked for.
+    from drf_spectacular.views import SpectacularAPIView  # noqa: PLC0415
+
+    return type("SchemaView", (SpectacularAPIView,), dict(_ACCESS)).as_view()(request)  # type: ignore[no-any-return]
+
+
+def docs(request: HttpRequest) -> HttpResponseBase:
+    """The description as a page to try requests from; its scripts come from this hub."""
+    from drf_spectacular.views import SpectacularSwaggerSplitView  # noqa: PLC0415
+
+    view = type("DocsView", (SpectacularSwaggerSplitView,), dict(_ACCESS))
+    return view.as_view(url_name="schema")(request)  # type: ignore[no-any-return]
