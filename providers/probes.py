@@ -108,7 +108,8 @@ def _noted(backend: Backend, call: "_Call", answer: Answer | OutboundError) -> T
 
 def _judged(backend: Backend, answer: Answer, trial: bool) -> Tested:
     summary = response_summary(answer.body.decode("utf-8", "replace"), (api_key_opened(backend),))
-    diagnosis, models = diagnosis_of(answer.status, summary.lower()), ()
+    diagnosis = diagnosis_of(answer.status, summary.lower())
+    models: tuple[str, ...] = ()
     if diagnosis.ok and not trial:
         try:
             models = tuple(model_name(entry) for entry in listed_models(answer.body))

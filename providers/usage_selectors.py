@@ -53,8 +53,8 @@ def usage_by_hour(*, now: datetime, hours: int, backend_id: str = "") -> QuerySe
         rows.values("hour", "backend_id", "model")
         .annotate(
             id=Min("id"),
-            prompt_tokens=Sum(PROMPT),
-            completion_tokens=Sum(COMPLETION),
+            prompt=Sum(PROMPT),
+            completion=Sum(COMPLETION),
             requests=Sum("request_count"),
             errors=Sum("error_count"),
             cost=Sum("cost_usd"),
@@ -80,8 +80,8 @@ def usage_of_key(*, client_key_id: str, now: datetime, days: int) -> QuerySet[Ho
         HourlyUsage.objects.filter(client_key_id=client_key_id, hour__gte=first)
         .values("hour__date", "model")
         .annotate(
-            prompt_tokens=Sum(PROMPT),
-            completion_tokens=Sum(COMPLETION),
+            prompt=Sum(PROMPT),
+            completion=Sum(COMPLETION),
             requests=Sum("request_count"),
             errors=Sum("error_count"),
             cost=Sum("cost_usd"),

@@ -11,7 +11,7 @@ from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import BaseSerializer
+from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from agenthub.core.api_access import AdminTokenAuthentication, HasRole, StaffSessionAuthentication
@@ -39,8 +39,8 @@ class Operation:
 
     id: str
     summary: str
-    answer: type[BaseSerializer[Any]]
-    body: type[BaseSerializer[Any]] | None = None
+    answer: type[Serializer[Any]]
+    body: type[Serializer[Any]] | None = None
     many: bool = False  # a plain array, with limit and offset
     keyed: bool = False  # an object that holds one answer by each name
     status: int = 200

@@ -9,7 +9,7 @@ from rest_framework.response import Response
 from agenthub.core.api import ManagementView, Operation, json_object, page_asked
 from agenthub.core.errors import BadRequest
 from agenthub.core.models import SystemConfig
-from agenthub.core.settings_store import SettingState, setting_set, setting_state, setting_states, setting_unset
+from agenthub.core.settings_store import setting_set, setting_state, setting_states, setting_unset
 
 
 class SettingValueField(serializers.Field[Any, Any, Any, Any]):
@@ -24,7 +24,7 @@ class SettingValueField(serializers.Field[Any, Any, Any, Any]):
         return data
 
 
-class SettingAnswer(serializers.Serializer[SettingState]):
+class SettingAnswer(serializers.Serializer[Any]):
     """One setting with all that a form says about it."""
 
     key = serializers.CharField()

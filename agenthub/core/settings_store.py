@@ -4,6 +4,7 @@ import json
 import os
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
@@ -93,7 +94,7 @@ def setting_set(*, key: str, value: object, description: str | None = None) -> S
         parsed = parse_value(key, value)
     except InvalidSetting as problem:
         raise BadRequest(str(problem), param="value") from None
-    contradiction = next(iter(impossible(replace(runtime_settings(), **{key: parsed}))), None)
+    contradiction = next(iter(impossible(_with(runtime_settings(), key, parsed))), None)
     if contradiction is not None:
         raise BadRequest(f"{contradiction.message} {contradiction.hint}", param="value")
     # Saved row by row, not by update(), so that the audit trail sees it.
@@ -114,6 +115,11 @@ def setting_unset(*, key: str) -> SettingState:
         row.delete()
         bump("settings")
     return setting_state(key)
+
+
+def _with(settings: RuntimeSettings, key: str, value: Value) -> RuntimeSettings:
+    changes: dict[str, Any] = {key: value}
+    return replace(settings, **changes)
 
 
 def _refuse_locked(state: SettingState) -> None:

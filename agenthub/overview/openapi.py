@@ -108,7 +108,7 @@ _PAGING = (
 )
 
 
-class AdminTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[misc]
+class AdminTokenScheme(OpenApiAuthenticationExtension):
     """The management API's token."""
 
     target_class = "agenthub.core.api_access.AdminTokenAuthentication"
@@ -119,7 +119,7 @@ class AdminTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[misc]
         return {"type": "http", "scheme": "bearer", "description": "AGENTHUB_ADMIN_TOKEN"}
 
 
-class StaffSessionScheme(OpenApiAuthenticationExtension):  # type: ignore[misc]
+class StaffSessionScheme(OpenApiAuthenticationExtension):
     """A signed-in person."""
 
     target_class = "agenthub.core.api_access.StaffSessionAuthentication"
@@ -130,7 +130,7 @@ class StaffSessionScheme(OpenApiAuthenticationExtension):  # type: ignore[misc]
         return {"type": "apiKey", "in": "cookie", "name": "sessionid"}
 
 
-class ClientKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[misc]
+class ClientKeyScheme(OpenApiAuthenticationExtension):
     """A caller of /v1."""
 
     target_class = "proxy.api.reads.ClientKeyAuthentication"
@@ -141,7 +141,7 @@ class ClientKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[misc]
         return {"type": "http", "scheme": "bearer", "description": "A client key, ah-…"}
 
 
-class UsdScheme(OpenApiSerializerFieldExtension):  # type: ignore[misc]
+class UsdScheme(OpenApiSerializerFieldExtension):
     """Amounts of money."""
 
     target_class = "agenthub.core.serializer_fields.UsdSerializerField"
@@ -152,7 +152,7 @@ class UsdScheme(OpenApiSerializerFieldExtension):  # type: ignore[misc]
         return text if direction == "response" else {"oneOf": [text, {"type": "number", "minimum": 0}]}
 
 
-class JsonObjectScheme(OpenApiSerializerFieldExtension):  # type: ignore[misc]
+class JsonObjectScheme(OpenApiSerializerFieldExtension):
     """JSON objects."""
 
     target_class = "agenthub.core.serializer_fields.JsonObjectField"
@@ -162,7 +162,7 @@ class JsonObjectScheme(OpenApiSerializerFieldExtension):  # type: ignore[misc]
         return {"type": "object", "additionalProperties": {}}
 
 
-class SettingValueScheme(OpenApiSerializerFieldExtension):  # type: ignore[misc]
+class SettingValueScheme(OpenApiSerializerFieldExtension):
     """Values of settings."""
 
     target_class = "agenthub.core.config_api.SettingValueField"
@@ -172,7 +172,7 @@ class SettingValueScheme(OpenApiSerializerFieldExtension):  # type: ignore[misc]
         return {"anyOf": [{"type": "boolean"}, {"type": "number"}, {"type": "string"}]}
 
 
-class MappingsScheme(OpenApiSerializerFieldExtension):  # type: ignore[misc]
+class MappingsScheme(OpenApiSerializerFieldExtension):
     """Mappings by canonical model."""
 
     target_class = "providers.api.serializers.MappingsField"

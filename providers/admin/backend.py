@@ -200,7 +200,8 @@ class BackendAdmin(HouseAdmin):
         if after == "test":
             self._report(request, [obj])
             return HttpResponseRedirect(reverse("admin:providers_backend_change", args=[obj.pk]))
-        return super().response_change(request, obj)
+        response: HttpResponse = super().response_change(request, obj)
+        return response
 
     # Actions on many rows.
 

@@ -32,7 +32,8 @@ class PricePerMillionField(forms.DecimalField):
     widget = UnfoldAdminDecimalFieldWidget(attrs={"step": "any", "min": "0"})
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"required": False, "min_value": 0, "help_text": "USD per million tokens."} | kwargs)
+        standard: dict[str, Any] = {"required": False, "min_value": 0, "help_text": "USD per million tokens."}
+        super().__init__(**standard | kwargs)
 
     def prepare_value(self, value: Any) -> Any:
         """A stored price as it is edited."""
@@ -40,7 +41,7 @@ class PricePerMillionField(forms.DecimalField):
 
     def clean(self, value: Any) -> Decimal | None:
         """What is edited as it is stored."""
-        per_million = super().clean(value)
+        per_million: Decimal | None = super().clean(value)
         if per_million is None:
             return None
         price = per_million / MILLION
@@ -53,7 +54,7 @@ class PricePerMillionField(forms.DecimalField):
     def has_changed(self, initial: Any, data: Any) -> bool:
         """Whether the price is another one."""
         try:
-            return self.clean(data) != initial
+            return bool(self.clean(data) != initial)
         except forms.ValidationError:
             return True
 

@@ -68,7 +68,10 @@ class BackendsView(ManagementView):
 
 def _defaults(given: Any) -> dict[str, Any]:
     settings = runtime_settings()
-    defaults = {"rpm_limit": settings.default_rpm_limit, "timeout_seconds": settings.default_request_timeout_seconds}
+    defaults: dict[str, Any] = {
+        "rpm_limit": settings.default_rpm_limit,
+        "timeout_seconds": settings.default_request_timeout_seconds,
+    }
     if "pool" not in given:
         pool = Pool.objects.order_by("order", "name").first()
         if pool is None:

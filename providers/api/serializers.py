@@ -12,6 +12,7 @@ from providers.models import Backend, BackendHealth, CooldownEvent, ModelMapping
 from providers.models.backend import LARGEST_RPM, LARGEST_TIMEOUT_SECONDS
 from providers.rules.base_url import base_url_refusal
 from providers.rules.headers import header_refusal
+from providers.rules.table import ApiKind
 from providers.selectors import api_key_masked, extra_headers_masked
 from providers.services.backends import BackendData, MappingData
 from providers.services.keys import extra_headers_opened
@@ -95,7 +96,7 @@ class BackendAnswer(serializers.ModelSerializer[Backend]):
 
     api_key = serializers.SerializerMethodField(help_text="Masked: the first 6 and last 4 characters.")
     extra_headers = serializers.SerializerMethodField(help_text="The values are masked.")
-    pool = serializers.SlugRelatedField(slug_field="name", read_only=True)
+    pool: Any = serializers.SlugRelatedField(slug_field="name", read_only=True)
     metadata = JsonObjectField()
     health = HealthAnswer(allow_null=True, read_only=True)
     model_mappings = serializers.SerializerMethodField(help_text="By canonical model.")
@@ -179,7 +180,7 @@ class BackendInput(serializers.Serializer[Backend]):
     """A backend in a request. What is not given stays as it is, or is the default of a new one."""
 
     name = serializers.CharField(max_length=128)
-    label = serializers.CharField(required=False, allow_blank=True, max_length=128)
+    label = serializers.CharField(required=False, allow_blank=True, max_length=128)  # type: ignore[assignment]
     api_base_url = serializers.CharField(max_length=500)
     api_key = serializers.CharField(
         max_length=4096,
@@ -188,9 +189,7 @@ class BackendInput(serializers.Serializer[Backend]):
         write_only=True,
         help_text="Stored encrypted. Empty or masked: the old one stays. Null: the upstream wants none.",
     )
-    api = serializers.ChoiceField(
-        required=False, choices=[choice[0] for choice in Backend._meta.get_field("api").choices]
-    )  # type: ignore[union-attr]
+    api = serializers.ChoiceField(required=False, choices=[kind.value for kind in ApiKind])
     timeout_seconds = serializers.FloatField(required=False, min_value=1, max_value=LARGEST_TIMEOUT_SECONDS)
     rpm_limit = serializers.IntegerField(
         required=False, allow_null=True, min_value=1, max_value=LARGEST_RPM, help_text="Null: unlimited."

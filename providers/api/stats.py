@@ -47,8 +47,8 @@ class HourlyAnswer(serializers.Serializer[Any]):
     id = serializers.CharField()
     backend_id = serializers.CharField()
     model = serializers.CharField()
-    prompt_tokens = serializers.IntegerField()
-    completion_tokens = serializers.IntegerField()
+    prompt_tokens = serializers.IntegerField(source="prompt")
+    completion_tokens = serializers.IntegerField(source="completion")
     total_tokens = serializers.SerializerMethodField()
     cost = UsdSerializerField(allow_null=True, help_text="USD; null where no request had a price.")
     request_count = serializers.IntegerField(source="requests")
@@ -59,7 +59,7 @@ class HourlyAnswer(serializers.Serializer[Any]):
 
     def get_total_tokens(self, row: dict[str, Any]) -> int:
         """Prompt and completion."""
-        total: int = row["prompt_tokens"] + row["completion_tokens"]
+        total: int = row["prompt"] + row["completion"]
         return total
 
     def get_avg_latency_ms(self, row: dict[str, Any]) -> float | None:

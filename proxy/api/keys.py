@@ -41,7 +41,7 @@ class KeyInput(serializers.Serializer[ClientKey]):
 class KeyAnswer(serializers.ModelSerializer[ClientKey]):
     """A client key, without the key."""
 
-    owner = serializers.SlugRelatedField(slug_field="username", read_only=True, allow_null=True)
+    owner: Any = serializers.SlugRelatedField(slug_field="username", read_only=True, allow_null=True)
     allowed_models = serializers.ListField(child=serializers.CharField())
 
     class Meta:
@@ -65,7 +65,8 @@ class NewKeyAnswer(KeyAnswer):
 
     key = serializers.CharField(read_only=True, help_text="Shown this once; only its hash is stored.")
 
-    class Meta(KeyAnswer.Meta):
+    class Meta:
+        model = ClientKey
         fields = (*KeyAnswer.Meta.fields, "key")
 
 

@@ -1,6 +1,6 @@
 """What a caller of /v1 may read: the models, its own key, its own usage. Who it is comes out of memory."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from rest_framework import serializers
 from rest_framework.authentication import BaseAuthentication
@@ -16,7 +16,7 @@ from providers.usage_selectors import usage_of_key
 from proxy import snapshot
 from proxy.auth import caller_of
 from proxy.rules.caller import Caller
-from proxy.rules.model_list import ListedModel, model_listed, models_listed
+from proxy.rules.model_list import model_listed, models_listed
 from proxy.rules.routing import near_misses
 
 LONGEST_DAYS = 366
@@ -56,6 +56,11 @@ class CallerView(HouseView):
     authentication_classes = (ClientKeyAuthentication,)
     permission_classes = (IsCaller,)
 
+    @property
+    def caller(self) -> Caller:
+        """Who calls, as the authentication has found out."""
+        return cast(Caller, self.request.user)
+
 
 class CostAnswer(serializers.Serializer[Any]):
     """The lowest prices among the backends that serve the model, USD per token."""
@@ -66,7 +71,7 @@ class CostAnswer(serializers.Serializer[Any]):
     cacheWrite = UsdSerializerField(allow_null=True)
 
 
-class ModelAnswer(serializers.Serializer[ListedModel]):
+class ModelAnswer(serializers.Serializer[Any]):
     """A model in OpenAI's format, with what AgentHub knows beside it."""
 
     id = serializers.CharField()
@@ -85,7 +90,7 @@ class ModelListAnswer(serializers.Serializer[Any]):
     """A list in OpenAI's format."""
 
     object = serializers.ChoiceField(choices=["list"])
-    data = ModelAnswer(many=True)
+    data = ModelAnswer(many=True)  # type: ignore[assignment] # the name of the wire
 
 
 class ModelsView(CallerView):
@@ -97,7 +102,7 @@ class ModelsView(CallerView):
 
     def get(self, request: Request) -> Response:
         """They, by name."""
-        found = models_listed(snapshot.current().routing, request.user)
+        found = models_listed(snapshot.current().routing, self.caller)
         return Response({"object": "list", "data": ModelAnswer(found, many=True).data})
 
 
@@ -111,9 +116,9 @@ class ModelView(CallerView):
     def get(self, request: Request, model: str) -> Response:
         """Read it. A model that the caller may not use is not there."""
         routing = snapshot.current().routing
-        found = model_listed(routing, request.user, model)
+        found = model_listed(routing, self.caller, model)
         if found is None:
-            near = near_misses(routing, request.user, model)
+            near = near_misses(routing, self.caller, model)
             hint = f" Did you mean {', '.join(near)}?" if near else ""
             raise ModelNotFound(f"The model {model[:200]} does not exist here.{hint}", param="model")
         return Response(ModelAnswer(found).data)
@@ -142,7 +147,7 @@ class OwnKeyView(CallerView):
 
     def get(self, request: Request) -> Response:
         """What it is and may do."""
-        return Response(CallerAnswer(request.user).data)
+        return Response(CallerAnswer(self.caller).data)
 
 
 class OwnUsageRow(serializers.Serializer[Any]):
@@ -152,8 +157,8 @@ class OwnUsageRow(serializers.Serializer[Any]):
     model = serializers.CharField()
     request_count = serializers.IntegerField(source="requests")
     error_count = serializers.IntegerField(source="errors")
-    prompt_tokens = serializers.IntegerField()
-    completion_tokens = serializers.IntegerField()
+    prompt_tokens = serializers.IntegerField(source="prompt")
+    completion_tokens = serializers.IntegerField(source="completion")
     cost = UsdSerializerField(allow_null=True, help_text="USD; null where no request had a price.")
 
 
@@ -161,7 +166,7 @@ class OwnUsageAnswer(serializers.Serializer[Any]):
     """A list as the others of /v1 are."""
 
     object = serializers.ChoiceField(choices=["list"])
-    data = OwnUsageRow(many=True)
+    data = OwnUsageRow(many=True)  # type: ignore[assignment] # the name of the wire
 
 
 class OwnUsageView(CallerView):
@@ -180,5 +185,5 @@ class OwnUsageView(CallerView):
     def get(self, request: Request) -> Response:
         """The days asked for."""
         days = number_asked(request, "days", 30, at_least=1, at_most=LONGEST_DAYS)
-        rows = usage_of_key(client_key_id=request.user.id, now=utc_now(), days=days)
+        rows = usage_of_key(client_key_id=self.caller.id, now=utc_now(), days=days)
         return Response({"object": "list", "data": OwnUsageRow(rows, many=True).data})

@@ -14,7 +14,7 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
     """Counts no further than anybody pages: the cost of a page does not grow with its table."""
 
     @property
-    def count(self) -> int:  # type: ignore[override]
+    def count(self) -> int:
         """How many rows there are, at most MOST_COUNTED."""
         counted = self.__dict__.get("_counted")
         if counted is None:
