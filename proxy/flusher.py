@@ -17,7 +17,7 @@ from agenthub.core.clock import epoch_seconds, monotonic_seconds, utc_now
 from agenthub.core.params import RuntimeSettings
 from agenthub.core.settings_store import runtime_settings
 from providers.rules.usage import UsageRow
-from providers.services.usage import PositionMoved, journal_position, journal_position_forget, usage_record_batch
+from providers.services.usage import PositionMoved, journal_position, usage_record_batch
 from proxy.journal import segments
 from proxy.rules.ledger import ended_row, interrupted_row
 from proxy.segments import Segment, UnknownFormat
@@ -123,7 +123,6 @@ class Flusher:
             return 0
 
     def _follow(self, path: Path) -> Segment | None:
-        # The position comes first: if it is gone because another flusher has finished, the file is gone too.
         position, closed = journal_position(path.stem)
         try:
             segment = self._segments[path] = Segment(path, position)
@@ -174,8 +173,8 @@ class Flusher:
         return count
 
     def _finish(self, segment: Segment) -> None:
+        # Its position stays, closed, so that another flusher that has the file still open counts nothing again.
         segment.delete()
-        journal_position_forget(segment.id)
         self._drop(segment)
 
     def _drop(self, segment: Segment) -> None:

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from django.contrib.contenttypes.models import ContentType
 from django.core.management import call_command
 from django.db import connections
 from psycopg import sql
@@ -72,6 +73,7 @@ def on_postgres(postgres_url: str, django_db_blocker: DjangoDbBlocker) -> Iterat
     with django_db_blocker.unblock():
         connections.settings["default"] = {**original, **postgresql_database(postgres_url)}
         del connections["default"]
+        ContentType.objects.clear_cache()  # it remembers ids of the other database
         try:
             call_command("migrate", verbosity=0)
             yield
@@ -80,3 +82,4 @@ def on_postgres(postgres_url: str, django_db_blocker: DjangoDbBlocker) -> Iterat
             connections["default"].close_pool()
             connections.settings["default"] = original
             connections["default"] = original_connection
+            ContentType.objects.clear_cache()

@@ -27,7 +27,8 @@ ROWS_PER_STATEMENT = 400
 """SQLite takes 32,766 parameters in a statement."""
 
 LEDGER_MARKS_DAYS = 366
-"""How long the marks are kept that tell late entries apart: closed positions, and which backend served on a day."""
+"""How long the marks are kept that keep late or repeated entries from being counted twice: closed positions, for files
+that a flusher was killed before deleting, and which backend served on a day."""
 
 _TRIES = 5
 _PLAIN = frozenset({str, int, bool, type(None)})
@@ -181,11 +182,6 @@ def journal_position(segment_id: str) -> tuple[int, bool]:
     """How far a segment is in the database, in bytes, and whether it is closed; (0, False) for an unknown one."""
     row = JournalPosition.objects.filter(segment_id=segment_id).first()
     return (row.position, row.closed) if row else (0, False)
-
-
-def journal_position_forget(segment_id: str) -> None:
-    """Delete the position of a segment whose file is gone."""
-    JournalPosition.objects.filter(segment_id=segment_id).delete()
 
 
 def usage_prune(*, now: datetime, days: int, batch: int = 1_000) -> int:

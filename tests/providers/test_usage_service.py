@@ -1,24 +1,20 @@
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError
 
+from agenthub.core.clock import utc_now
 from providers.models import DailyBackend, DailyStats, HourlyUsage, JournalPosition, UsageRecord
 from providers.services import usage as service
 from providers.services.usage import PositionMoved, journal_position, usage_prune, usage_record_batch
 from tests.providers.usage_rows import NOON, usage_row
 
 
-@pytest.fixture(params=[pytest.param("sqlite", marks=pytest.mark.django_db), "postgresql"])
-def ledger(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(params=[pytest.param("sqlite", marks=pytest.mark.django_db), "postgresql"], autouse=True)
+def ledger(request: pytest.FixtureRequest) -> None:
     if request.param == "postgresql":
         request.getfixturevalue("on_postgres")
-    return str(request.param)
-
-
-pytestmark = pytest.mark.usefixtures("ledger")
 
 
 def record(*rows: object, start: int = 0, end: int = 0, segment_id: str = "s") -> int:
@@ -149,26 +145,25 @@ def test_retention_deletes_old_records_and_keeps_the_sums() -> None:
     assert JournalPosition.objects.count() == 1
 
 
+def test_retention_keeps_the_marks_of_closed_segments_for_a_year() -> None:
+    usage_record_batch(rows=[usage_row()], segment_id="s", start=0, end=10, closed=True)
+
+    usage_prune(now=utc_now() + timedelta(days=365), days=30)
+    assert journal_position("s") == (10, True)
+
+    usage_prune(now=utc_now() + timedelta(days=367), days=30)
+    assert journal_position("s") == (0, False)
+
+
+def test_retention_never_forgets_the_position_of_an_open_segment() -> None:
+    record(usage_row(), end=10)
+
+    usage_prune(now=utc_now() + timedelta(days=3_000), days=30)
+
+    assert journal_position("s") == (10, False)
+
+
 def test_retention_goes_by_the_end_of_a_request() -> None:
     record(usage_row("long", started_at=NOON - timedelta(days=31), latency_us=2 * 86_400 * 10**6), end=1)
 
     assert usage_prune(now=NOON, days=30) == 0
-
-
-def test_writers_on_other_machines_add_to_the_same_sums_without_a_deadlock(ledger: str) -> None:
-    if ledger == "sqlite":
-        pytest.skip("threads share the one connection of SQLite in memory")
-
-    def write(writer: int) -> None:
-        try:
-            for batch in range(20):
-                rows = [usage_row(model=f"m{number * (writer + 7) % 13}") for number in range(13)]
-                record(*rows, start=batch, end=batch + 1, segment_id=f"s{writer}")
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(4) as threads:
-        list(threads.map(write, range(4)))
-
-    assert sum(HourlyUsage.objects.values_list("request_count", flat=True)) == 4 * 20 * 13
-    assert DailyStats.objects.get().request_count == 4 * 20 * 13
