@@ -1,15 +1,23 @@
 """The probes that orchestrators and people ask: alive, and ready for traffic."""
 
+import asyncio
 import logging
+from collections.abc import Callable
 
-from django.db import DatabaseError, connection
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, JsonResponse
 
+from agenthub.core import versions
 from agenthub.core.bridge import in_thread
 from agenthub.core.clock import monotonic_seconds
 from agenthub.core.version import VERSION
+from proxy import runtime
 
 log = logging.getLogger(__name__)
+
+LONGEST_SECONDS = 3.0
+"""A part that takes longer to say that it is there counts as away."""
 
 _started_at = monotonic_seconds()
 
@@ -21,22 +29,50 @@ async def alive(request: HttpRequest) -> JsonResponse:
 
 
 async def ready(request: HttpRequest) -> JsonResponse:
-    """Whether this process can serve: 200, or 503 with the part that can't."""
-    parts = {"database": await in_thread(_database_answers)}
-    good = all(parts.values())
-    answer = {"status": "ready" if good else "unavailable", **{name: _word(ok) for name, ok in parts.items()}}
-    return JsonResponse(answer, status=200 if good else 503)
+    """Whether all that this process works with is there: 200, or 503 with the part that is not.
+
+    The proxy serves from memory while the database is away, so a load balancer does better to ask /health.
+    """
+    parts = {"routing": _routing(), "journal": _journal(), "database": await _answers(_ask_database)}
+    if settings.ENVIRONMENT.redis_url is not None:
+        parts["redis"] = await _answers(_ask_redis)
+    good = all(word == "ok" for word in parts.values())
+    return JsonResponse({"status": "ok" if good else "unavailable", **parts}, status=200 if good else 503)
 
 
-def _word(ok: bool) -> str:
-    return "ok" if ok else "unavailable"
+def _routing() -> str:
+    proxy = runtime.current()
+    if proxy is None:
+        return "unavailable"
+    return "stopping" if proxy.draining else "ok"
 
 
-def _database_answers() -> bool:
+def _journal() -> str:
+    proxy = runtime.current()
+    if proxy is None:
+        return "unavailable"
+    return "full" if proxy.journal.full else "ok"
+
+
+async def _answers(ask: Callable[[], object]) -> str:
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except DatabaseError as problem:
-        log.warning("database_unavailable", extra={"why": str(problem)})
-        return False
-    return True
+        async with asyncio.timeout(LONGEST_SECONDS):
+            await in_thread(ask)
+    except (DatabaseError, InterfaceError, OSError) as problem:
+        log.warning("part_unavailable", extra={"part": ask.__name__.removeprefix("_ask_"), "why": str(problem)})
+        return "unavailable"
+    return "ok"
+
+
+def _ask_database() -> None:
+    versions.read_all()
+
+
+def _ask_redis() -> None:
+    import redis  # noqa: PLC0415 - an embedded hub's web process has no need of it
+
+    with redis.Redis.from_url(settings.ENVIRONMENT.redis_url, socket_timeout=LONGEST_SECONDS) as client:
+        try:
+            client.ping()
+        except redis.RedisError as problem:
+            raise OSError(str(problem)) from None
