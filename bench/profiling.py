@@ -37,20 +37,8 @@ def profile(hub: AgentHub, kind: str, *, seconds: float, native: bool, top: int)
     raw = WORK / "run" / "profile.raw"
     raw.unlink(missing_ok=True)
     _load(hub, kind, 1)
-    command = [
-        program,
-        "record",
-        "--format",
-        "raw",
-        "-o",
-        str(raw),
-        "-r",
-        str(SAMPLES_PER_SECOND),
-        "-d",
-        "3600",
-        "--threads",
-    ]
-    command += ["-o", str(raw), "--pid", str(hub.pid), *(["--native"] if native else [])]
+    command = [program, "record", "--threads", "--format", "raw", "-o", str(raw)]
+    command += ["-r", str(SAMPLES_PER_SECOND), "-d", "3600", "--pid", str(hub.pid), *(["--native"] if native else [])]
     log = (WORK / "run" / "py-spy.log").open("wb")
     with log, subprocess.Popen(command, stdout=log, stderr=log) as spy:
         time.sleep(0.5)
