@@ -69,7 +69,7 @@ class HourlyUsageAdmin(SumsAdmin):
         "ttft",
     )
     list_filter = (("hour", RangeDateTimeFilter),)
-    search_fields = ("=backend_id", "=client_key_id")
+    search_fields = ("backend_id__exact", "client_key_id__exact")
     search_help_text = "Search by the id of a backend or client key."
     ordering = ("-hour",)
 
@@ -113,7 +113,7 @@ class UsageRecordAdmin(ReadOnlyAdmin):
         "client_key_id",
     )
     list_filter = ("stream", "emergency", "estimated", ("ended_at", RangeDateTimeFilter))
-    search_fields = ("=id", "=backend_id", "=client_key_id")
+    search_fields = ("id__exact", "backend_id__exact", "client_key_id__exact")
     search_help_text = "Search by the id of a request, a backend or a client key."
     ordering = ("-ended_at", "-id")
 

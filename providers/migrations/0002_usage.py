@@ -205,6 +205,16 @@ class Migration(migrations.Migration):
                         fields=["ended_at"],
                         name="usage_failed_ended_idx",
                     ),
+                    models.Index(
+                        condition=models.Q(("emergency", True)),
+                        fields=["ended_at"],
+                        name="usage_emergency_ended_idx",
+                    ),
+                    models.Index(
+                        condition=models.Q(("estimated", True)),
+                        fields=["ended_at"],
+                        name="usage_estimated_ended_idx",
+                    ),
                 ],
             },
         ),

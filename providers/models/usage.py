@@ -79,6 +79,9 @@ class UsageRecord(Tokens):
             models.Index(fields=["client_key_id", "ended_at"], name="usage_client_key_ended_idx"),
             # The failed requests newest first, which are few among many.
             models.Index(fields=["ended_at"], condition=~models.Q(error_type=""), name="usage_failed_ended_idx"),
+            # The same of two filters of the admin that mostly find little.
+            models.Index(fields=["ended_at"], condition=models.Q(emergency=True), name="usage_emergency_ended_idx"),
+            models.Index(fields=["ended_at"], condition=models.Q(estimated=True), name="usage_estimated_ended_idx"),
         ]
 
     def __str__(self) -> str:
