@@ -23,7 +23,8 @@ INSTALLED_APPS = [
     *(["daphne"] if DEBUG else []),
     "unfold",
     "unfold.contrib.filters",
-    "django.contrib.admin",
+    # Finds the admin classes when the web process asks for its addresses (urls.py): other processes do without them.
+    "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

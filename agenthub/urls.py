@@ -6,6 +6,8 @@ from django.views.generic import RedirectView
 
 from agenthub.overview import health, metrics, reference
 
+admin.autodiscover()
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(pattern_name="admin:index", permanent=False)),
     path("health", health.alive, name="health"),

@@ -23,6 +23,7 @@ from agenthub.core.secrets import private_folder
 
 SCHEME = "spool"
 POLLING_SECONDS = 0.1
+LONGEST_WAIT_SECONDS = 0.5
 
 TRANSPORT_ALIASES[SCHEME] = f"{__name__}:Transport"
 
@@ -75,6 +76,12 @@ class Transport(filesystem.Transport):
     """The transport behind `spool://`."""
 
     Channel = Channel
+
+    def drain_events(self, connection: Any, **kwargs: Any) -> None:
+        """Wait for a message, but so shortly that a worker sees soon that it is to stop."""
+        timeout = kwargs.get("timeout")
+        longest = LONGEST_WAIT_SECONDS if timeout is None else min(timeout, LONGEST_WAIT_SECONDS)
+        super().drain_events(connection, timeout=longest)
 
 
 @contextmanager

@@ -29,6 +29,7 @@ class Supervisor:
         self._lifeline, self._lifeline_end = os.pipe()
         self._stop = asyncio.Event()
         self._stop_signals = 0
+        self._keepers: dict[str, asyncio.Task[None]] = {}
         on_death = partial(metrics.forget, folder=environment.metrics_dir)
         numbers = range(1, environment.workers + 1)
         self._web = [Child(self._spec(f"web-{number}", "web", listens=True), on_death=on_death) for number in numbers]
@@ -42,10 +43,14 @@ class Supervisor:
         status = await self._prepare()
         if status != 0 or self._stop.is_set():
             return status
-        keepers = [asyncio.create_task(child.keep(), name=child.spec.name) for child in (*self._web, *self._rest)]
+        self._keep(self._web)
         status = await self._serve()
-        await self._end(keepers)
+        await self._end()
         return status
+
+    def _keep(self, children: list[Child]) -> None:
+        for child in children:
+            self._keepers[child.spec.name] = asyncio.create_task(child.keep(), name=child.spec.name)
 
     def _spec(self, name: str, command: str, *, listens: bool = False) -> ChildSpec:
         return ChildSpec(
@@ -68,7 +73,7 @@ class Supervisor:
 
     async def _serve(self) -> int:
         """Until a signal comes, or a web process dies before it was ever ready; the exit code."""
-        ready = asyncio.create_task(self._announce())
+        ready = asyncio.create_task(self._complete())
         failed = [asyncio.create_task(child.failed.wait()) for child in self._web]
         stop = asyncio.create_task(self._stop.wait())
         await asyncio.wait((stop, *failed), return_when=asyncio.FIRST_COMPLETED)
@@ -79,25 +84,29 @@ class Supervisor:
         log.error("web_failed_to_start")
         return 1
 
-    async def _announce(self) -> None:
-        """Say where people find what, once every web process serves."""
+    async def _complete(self) -> None:
+        """Once every web process serves, start the rest, which would only have slowed them; say what is where."""
         for child in self._web:
             await child.ready.wait()
+        self._keep(self._rest)
         log.info("hub_ready", extra={"url": self._url(), "workers": len(self._web)})
         sys.stdout.write(self._words())
         sys.stdout.flush()
 
-    async def _end(self, keepers: list["asyncio.Task[None]"]) -> None:
+    async def _end(self) -> None:
         """The web first, whose streams may finish; then the flusher, which takes along what they have written."""
         log.info("hub_stopping")
-        for children in (self._web, self._rest):
-            for child in children:
-                child.stop()
-            names = {child.spec.name for child in children}
-            await asyncio.gather(*(keeper for keeper in keepers if keeper.get_name() in names))
-            if children is self._web:
-                self._listen.close()
+        await self._stop_all(self._web)
+        self._listen.close()
+        await self._stop_all(self._rest)
         log.info("hub_stopped")
+
+    async def _stop_all(self, children: list[Child]) -> None:
+        for child in children:
+            child.stop()
+        await asyncio.gather(
+            *(self._keepers[child.spec.name] for child in children if child.spec.name in self._keepers)
+        )
 
     def _on_signal(self) -> None:
         self._stop_signals += 1

@@ -27,8 +27,8 @@ class BeatStep(StartStopStep):
         self._beat.start()  # type: ignore[union-attr]
 
     def stop(self, parent: Any) -> None:
-        """Send nothing more."""
-        self._beat.stop()
+        """Send nothing more. The thread may sleep until its next tick, so nobody waits for it."""
+        self._beat.service.stop(wait=False)  # type: ignore[union-attr]
 
 
 class Command(BaseCommand):

@@ -18,6 +18,8 @@ class Command(BaseCommand):
     """Runs until SIGTERM or SIGINT, flushes once more and ends; `--once` flushes what is there and ends."""
 
     help = "Bring the usage journal into the database; runs until it is stopped."
+    # The checks would load the addresses and the admin, for which a flusher has no use.
+    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """The options of the command."""
