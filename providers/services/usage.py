@@ -151,14 +151,12 @@ def _insert(model: type[models.Model], columns: Sequence[str], values: list[tupl
         return list(cursor.fetchall())
 
 
-def _as_sqlite(value: Any) -> Any:
+def _as_sqlite(value: tuple[Any, ...] | date) -> str:
     if isinstance(value, tuple):
         return msgspec.json.encode(value).decode()
     if isinstance(value, datetime):
-        return connection.ops.adapt_datetimefield_value(value)
-    if isinstance(value, date):
-        return connection.ops.adapt_datefield_value(value)
-    return value
+        return value.isoformat(" ").removesuffix("+00:00")  # as Django stores it, at a tenth of the cost
+    return value.isoformat()
 
 
 def _retried(write: Callable[[], T]) -> T:

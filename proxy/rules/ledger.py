@@ -4,7 +4,7 @@ Whatever stands in the journal becomes a row that both databases take: one entry
 that follow it from being counted. Texts lose NUL and what is too long, numbers are brought into their column's range.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from providers.rules.usage import UsageRow
 from proxy.rules.record import ErrorType, RequestBegun, RequestEnded
@@ -16,7 +16,7 @@ _LARGEST_INTEGER = 2**31 - 1
 _LARGEST_TOKENS = 10**12  # far above any request, and millions of them still fit a sum of 64 bits
 _LARGEST_US = 10**13  # 115 days
 _LARGEST_PICOUSD = 10**18
-_EARLIEST_US = 0
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST_US = 4_102_444_800_000_000  # the year 2100
 
 
@@ -109,5 +109,4 @@ def _number(value: int, largest: int) -> int:
 
 
 def _time(microseconds: int) -> datetime:
-    seconds, rest = divmod(min(max(microseconds, _EARLIEST_US), _LATEST_US), 1_000_000)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest)
+    return _EPOCH + timedelta(microseconds=min(max(microseconds, 0), _LATEST_US))
