@@ -40,7 +40,7 @@ class Failover:
         self._failures: dict[str, Outcome] = {}  # the last outcome per backend
         self._retried = False
         self._again: Candidate | None = None  # to be tried once more, quickly
-        self._emergency_tries = 0
+        self._emergency_tried: set[str] = set()
         self._too_long: Outcome | None = None  # the 400 of a backend whose context window is too small
         self._wait_until: float | None = None
 
@@ -124,11 +124,13 @@ class Failover:
 
     async def _emergency(self) -> Lease | None:
         for candidate in emergency_order(await self._passed_over()):
-            if self._emergency_tries >= MOST_TRIES:
+            if len(self._emergency_tried) >= MOST_TRIES:
                 return None
+            if candidate.backend.id in self._emergency_tried:
+                continue
             lease = await self.runtime.state.take_emergency(candidate, now=clock.monotonic_seconds())
             if lease is not None:
-                self._emergency_tries += 1
+                self._emergency_tried.add(candidate.backend.id)
                 self.exchange.emergency = True
                 self.runtime.metrics.emergency.inc()
                 logger.warning(

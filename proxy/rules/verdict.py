@@ -6,6 +6,7 @@ from enum import Enum
 import msgspec
 
 from providers.rules.table import ErrorKind
+from proxy.wire.unreadable import UNREADABLE
 
 
 class Next(Enum):
@@ -103,7 +104,7 @@ def error_words(body: bytes) -> str:
     """What an error body says, in lower case, from the usual places; bounded, and empty for what is no JSON object."""
     try:
         parsed = _BODY.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return body[:500].decode("utf-8", "replace").lower()
     words: list[object] = [parsed.detail, parsed.message, parsed.type, parsed.code]
     if isinstance(parsed.error, dict):
@@ -117,7 +118,7 @@ def status_named_by(body: bytes) -> int:
     """The HTTP status that an error object inside a 200 names, by number or by word; 500 where it names none."""
     try:
         error = _BODY.decode(body).error
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return 500
     parts = [error.get(part) for part in ("code", "status", "type")] if isinstance(error, dict) else [error]
     for part in parts:

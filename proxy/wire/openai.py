@@ -9,6 +9,7 @@ import msgspec
 from agenthub.core.errors import BadRequest, InvalidJson
 from proxy.rules.limits import MOST_MODEL_CHARACTERS
 from proxy.wire.sse import DONE
+from proxy.wire.unreadable import UNREADABLE
 from proxy.wire.usage import Usage, openai_usage
 
 Envelope = dict[str, msgspec.Raw]
@@ -32,7 +33,7 @@ def read_request(body: bytes, *, may_stream: bool) -> Intake:
     """Open a request body. Raises InvalidJson or BadRequest, which name what is wrong."""
     try:
         envelope = _ENVELOPE.decode(body)
-    except (msgspec.DecodeError, RecursionError) as problem:
+    except UNREADABLE as problem:
         what = "nested too deeply" if isinstance(problem, RecursionError) else str(problem)
         raise InvalidJson(f"The request body is not a JSON object: {what}.") from None
     model = _member(envelope, "model")
@@ -55,7 +56,7 @@ def _member(envelope: Envelope, name: str) -> Any:
         return None
     try:
         return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         raise BadRequest(f"{name} can't be read.", param=name) from None
 
 
@@ -137,7 +138,7 @@ class StreamReader:
             chunk = _CHUNK.decode(data)
         except msgspec.ValidationError:
             return self._read_odd(data)
-        except (msgspec.DecodeError, RecursionError):
+        except UNREADABLE:
             return Kind.MALFORMED
         if chunk.error is not None:
             return Kind.ERROR
@@ -177,7 +178,7 @@ class StreamReader:
         # Valid JSON in a shape that we did not expect: passed on, since the client may know it.
         try:
             found = msgspec.json.decode(data)
-        except (msgspec.DecodeError, RecursionError):
+        except UNREADABLE:
             return Kind.MALFORMED
         if not isinstance(found, dict):
             return Kind.MALFORMED
@@ -215,7 +216,7 @@ def read_answer(body: bytes) -> Answer | None:
     """Look at a JSON answer; None if it is no JSON object, or broken off."""
     try:
         answer = _ANSWER.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return None
     is_error = answer.error is not None and not answer.choices and not answer.data
     return Answer(openai_usage(answer.usage), is_error)
@@ -240,7 +241,7 @@ def answer_text(body: bytes) -> str:
     """What a JSON answer says, for an estimate of its tokens; empty where it can't be read."""
     try:
         choices = msgspec.json.decode(body, type=_FullAnswer).choices or []
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return ""
     parts: list[object] = []
     for choice in choices:
@@ -261,6 +262,6 @@ def usage_in_tail(tail: bytes) -> Usage | None:
             continue
         try:
             return openai_usage(msgspec.json.decode(tail[brace : end + 1]))
-        except msgspec.DecodeError:
+        except UNREADABLE:
             continue
     return None
