@@ -29,6 +29,7 @@ if settings.ENVIRONMENT.redis_url is not None:
     app.conf.update(broker_url=settings.ENVIRONMENT.redis_url)
 else:
     app.conf.update(
-        broker_url="spool://localhost", broker_transport_options=spool_options(settings.ENVIRONMENT.queue_dir)
+        broker_url="spool://localhost",
+        broker_transport_options=spool_options(settings.ENVIRONMENT.queue_dir, longest_wait_seconds=0.5),
     )
 app.autodiscover_tasks()

@@ -23,19 +23,22 @@ from agenthub.core.secrets import private_folder
 
 SCHEME = "spool"
 POLLING_SECONDS = 0.1
-LONGEST_WAIT_SECONDS = 0.5
 
 TRANSPORT_ALIASES[SCHEME] = f"{__name__}:Transport"
 
 
-def spool_options(folder: Path) -> dict[str, Any]:
-    """Celery's transport options for a queue below `folder`."""
+def spool_options(folder: Path, *, longest_wait_seconds: float | None = None) -> dict[str, Any]:
+    """Transport options for a queue below `folder`.
+
+    A worker looks only between its waits for messages whether it is to stop: `longest_wait_seconds` bounds them.
+    """
     return {
         "data_folder_in": str(folder / "messages"),
         "data_folder_out": str(folder / "messages"),
         "processed_folder": str(folder / "taken"),
         "control_folder": str(folder / "control"),
         "polling_interval": POLLING_SECONDS,
+        "longest_wait_seconds": longest_wait_seconds,
     }
 
 
@@ -77,11 +80,14 @@ class Transport(filesystem.Transport):
 
     Channel = Channel
 
-    def drain_events(self, connection: Any, **kwargs: Any) -> None:
-        """Wait for a message, but so shortly that a worker sees soon that it is to stop."""
-        timeout = kwargs.get("timeout")
-        longest = LONGEST_WAIT_SECONDS if timeout is None else min(timeout, LONGEST_WAIT_SECONDS)
-        super().drain_events(connection, timeout=longest)
+    def __init__(self, client: Any, **kwargs: Any) -> None:
+        super().__init__(client, **kwargs)
+        self._longest_wait_seconds = client.transport_options.get("longest_wait_seconds")
+
+    def drain_events(self, connection: Any, timeout: float | None = None) -> None:  # type: ignore[override]
+        """Wait for a message: as long as asked, but not longer than `longest_wait_seconds` of the options."""
+        waits = [seconds for seconds in (timeout, self._longest_wait_seconds) if seconds is not None]
+        super().drain_events(connection, timeout=min(waits, default=None))
 
 
 @contextmanager
