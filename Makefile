@@ -1,5 +1,5 @@
 # The menu. `make` alone shows it.
-.PHONY: help up test demo setup lint bench docs lock
+.PHONY: help up test torture demo setup lint bench docs lock
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
@@ -14,6 +14,7 @@ help:
 	@echo "make up      serve AgentHub on http://127.0.0.1:9190 (installs first, the first time)"
 	@echo "make test    run all tests; with ARGS=\"tests/proxy -x\" some of them"
 	@echo "make demo    serve with a stand-in provider and live traffic"
+	@echo "make torture kill -9 for long: thousands of journal writers and flushers, a hundred hubs"
 	@echo "make lint    style, types and lock files"
 	@echo "make bench   measure performance beside other proxies"
 	@echo "make docs    build the documentation into site/"
@@ -32,6 +33,11 @@ demo: setup
 test:
 	$(call SETUP,dev)
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile $(ARGS)
+
+torture:
+	$(call SETUP,dev)
+	TORTURE_KILLS=$${TORTURE_KILLS:-3000} TORTURE_HUB_KILLS=$${TORTURE_HUB_KILLS:-100} \
+	  $(BIN)/python -m pytest tests/faults $(ARGS)
 
 lint:
 	$(call SETUP,dev)

@@ -19,6 +19,8 @@ import uuid
 from collections import deque
 from pathlib import Path
 
+from prometheus_client import Counter
+
 from agenthub.core.clock import monotonic_seconds
 from agenthub.core.errors import JournalFull
 from proxy.rules.frames import HEADER, frame
@@ -29,6 +31,8 @@ log = logging.getLogger(__name__)
 SEGMENT_SUFFIX = ".journal"
 SEGMENT_BYTES = 16 * 1024 * 1024
 SYNC_INTERVAL_SECONDS = 0.1
+dropped_total = Counter("agenthub_journal_dropped_records", "Usage records lost because the journal was full.")
+
 _SYNCS_PER_SCAN = 10
 _SECONDS_BETWEEN_LOG_LINES = 60
 
@@ -103,7 +107,7 @@ class Journal:
         """
         begun = entry.id in self._open
         if not begun and self.full:
-            self.dropped_count += 1
+            self._drop(entry)
             return
         data = frame(entry)
         if self._append(data):
@@ -113,8 +117,7 @@ class Journal:
                 self._unwritten.append((entry.id, data))
                 self._failing = True
         else:
-            self._open.pop(entry.id, None)
-            self.dropped_count += 1
+            self._drop(entry)
 
     async def synced(self) -> None:
         """Come back when all that was written until now is on the disk (for `AGENTHUB_JOURNAL_SYNC=always`)."""
@@ -135,6 +138,13 @@ class Journal:
         self._sync()
 
     # -- writing
+
+    def _drop(self, entry: RequestEnded) -> None:
+        self._open.pop(entry.id, None)
+        self.dropped_count += 1
+        dropped_total.inc()
+        if self._may_log():
+            log.error("usage_record_dropped", extra={"record": entry.id, "dropped": self.dropped_count})
 
     def _append(self, data: bytes) -> bool:
         if self._failing:
@@ -157,11 +167,17 @@ class Journal:
 
     def _fail(self, problem: OSError) -> bool:
         self._failing = True
-        now = monotonic_seconds()
-        if now - self._logged_at >= _SECONDS_BETWEEN_LOG_LINES:
-            self._logged_at = now
+        if self._may_log():
             log.error("journal_write_failed", extra={"reason": str(problem), "segment": self.segment_id})
         return False
+
+    def _may_log(self) -> bool:
+        """Once a minute: a full disk must not be filled with complaints."""
+        now = monotonic_seconds()
+        if now - self._logged_at < _SECONDS_BETWEEN_LOG_LINES:
+            return False
+        self._logged_at = now
+        return True
 
     def _recover(self) -> None:
         """Write what waits for room; afterwards the event loop writes again, if all of it went in."""

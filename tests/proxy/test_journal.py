@@ -136,7 +136,7 @@ def test_at_its_bound_it_refuses_to_begin_but_ends_what_has_begun(tmp_path: Path
     assert journal.dropped_count == 1
 
 
-def test_at_its_bound_it_serves_and_counts_when_set_to_drop(tmp_path: Path) -> None:
+def test_at_its_bound_it_serves_and_counts_when_set_to_drop(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     journal = Journal(tmp_path, max_bytes=1_000, refuse=False)
     while not journal.full:
         journal.end(ended())
@@ -147,6 +147,7 @@ def test_at_its_bound_it_serves_and_counts_when_set_to_drop(tmp_path: Path) -> N
 
     assert "a" not in [entry.id for entry in written(tmp_path) if not isinstance(entry, Continued)]
     assert journal.dropped_count == 1
+    assert caplog.messages == ["usage_record_dropped"]
 
 
 class Disk:
