@@ -1,19 +1,22 @@
-"""`python -m bench`: the whole benchmark, one measure, or a profile. See docs/benchmarks.md."""
+"""`python -m bench`: the whole benchmark, one measure of it, or a profile. docs/benchmarks.md says how it measures."""
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 
-from bench import measures, nginxes, profiling
+from agenthub.core.version import VERSION
+from bench import measures, nginxes, profiling, report
+from bench.gateways import litellm
 from bench.gateways.agenthub import AgentHub
-from bench.gateways.base import Gateway, Upstreams
-from bench.gateways.direct import Direct
-from bench.gateways.nginx import Nginx
+from bench.gateways.base import Upstreams
+from bench.load import WRK
 from bench.machine import cores, free_port
 from bench.processes import CantRun, Process, clean_environment, only_one, run_folder
-
-GATEWAYS: dict[str, type[Gateway]] = {kind.name: kind for kind in (Direct, Nginx, AgentHub)}
+from bench.results import Results, about_this_run
+from bench.run import FULL, GATEWAYS, MEASURES, QUICK, Run, line, running
 
 
 @contextmanager
@@ -35,30 +38,45 @@ def upstreams() -> Iterator[tuple[Upstreams, list[int]]]:
         yield ports, [answers.pid, streams.pid]
 
 
-@contextmanager
-def running(gateway: Gateway) -> Iterator[Gateway]:
-    """A gateway, started."""
-    try:
-        gateway.start()
-        yield gateway
-    finally:
-        gateway.stop()
+def everything(options: argparse.Namespace) -> None:
+    """Run a plan, keep the results, and write the page after a full run."""
+    quick = options.quick or os.environ.get("BENCH") == "quick"
+    plan = QUICK if quick else FULL
+    changes = {"gateways": options.only, "measures": options.measures, "rounds": options.rounds}
+    plan = replace(plan, **{name: value for name, value in changes.items() if value})
+    with upstreams() as (ports, pids):
+        results = Results()
+        try:
+            Run(plan, ports, pids, results).all()
+        finally:
+            results.about = about_this_run(_versions(plan.gateways), rounds=plan.rounds, seconds=plan.seconds)
+            results.save()
+    if quick or changes["gateways"] or changes["measures"]:
+        print("\n" + report.tables(results))
+        print("This was a part of the benchmark: docs/benchmarks.md stays as it is.")
+    else:
+        report.write(results)
+        print("The tables are in docs/benchmarks.md.")
+
+
+def _versions(gateways: tuple[str, ...]) -> list[tuple[str, str]]:
+    found = [("AgentHub", VERSION), ("nginx", nginxes.version())]
+    return [*found, ("LiteLLM", litellm.version())] if "litellm" in gateways else found
 
 
 def one_measure(options: argparse.Namespace) -> None:
     """`json` and `stream`: print samples of the chosen gateways, round by round."""
     with upstreams() as (ports, pids), ExitStack() as stack:
-        gateways = [stack.enter_context(running(GATEWAYS[name](ports))) for name in options.only]
-        for number in range(options.rounds):
+        names = options.only or ("direct", "nginx", "agenthub")
+        gateways = [stack.enter_context(running(GATEWAYS[name](ports))) for name in names]
+        for _ in range(options.rounds or 1):
             for gateway in gateways:
                 if options.command == "json":
-                    sample = measures.json_requests(
-                        gateway, pids, connections=options.connections, seconds=options.seconds
-                    )
+                    connections, seconds = options.connections, options.seconds
+                    sample = measures.json_requests(gateway, pids, connections=connections, seconds=seconds)
                 else:
                     sample = measures.streams(gateway, pids, count=options.streams, chunks=options.chunks)
-                values = "  ".join(f"{name} {value:,.4g}" for name, value in sample.values.items())
-                print(f"{number + 1} {sample.gateway:9} {sample.measure}: {values}  {sample.noise}", flush=True)
+                print(line(sample), flush=True)
 
 
 def profile(options: argparse.Namespace) -> None:
@@ -69,38 +87,62 @@ def profile(options: argparse.Namespace) -> None:
             profiling.profile(hub, options.kind, seconds=options.seconds, native=options.native, top=options.top)
 
 
+def _several(known: tuple[str, ...]) -> "argparse._ActionType":
+    def chosen(text: str) -> tuple[str, ...]:
+        names = tuple(text.split(","))
+        unknown = set(names) - set(known)
+        if unknown:
+            raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: choose from {', '.join(known)}")
+        return names
+
+    return chosen
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    names = list(GATEWAYS)
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--only", type=_several(tuple(GATEWAYS)), help="gateways, with commas between")
+    common.add_argument("--rounds", type=int)
     top = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    top.set_defaults(command="all", quick=False, only=None, measures=None, rounds=None)
     commands = top.add_subparsers(dest="command")
-    for name in ("json", "stream"):
-        one = commands.add_parser(name, help=f"one measure: {name}")
-        one.add_argument("--only", type=lambda text: text.split(","), default=names, help="gateways, with commas")
-        one.add_argument("--rounds", type=int, default=1)
-        if name == "json":
-            one.add_argument("--seconds", type=float, default=5)
-            one.add_argument("--connections", type=int, default=64)
-        else:
-            one.add_argument("--streams", type=int, default=100)
-            one.add_argument("--chunks", type=int, default=200)
+    whole = commands.add_parser("all", parents=[common], help="the whole benchmark (the default)")
+    whole.add_argument("--quick", action="store_true", help="a run of two minutes; BENCH=quick does the same")
+    whole.add_argument("--measures", type=_several(MEASURES), help=f"some of {', '.join(MEASURES)}")
+    requests = commands.add_parser("json", parents=[common], help="JSON requests alone")
+    requests.add_argument("--seconds", type=float, default=5)
+    requests.add_argument("--connections", type=int, default=64)
+    streams = commands.add_parser("stream", parents=[common], help="streams alone")
+    streams.add_argument("--streams", type=int, default=100)
+    streams.add_argument("--chunks", type=int, default=200)
     spy = commands.add_parser("profile", help="where the CPU goes")
     spy.add_argument("kind", choices=("json", "stream"))
     spy.add_argument("--seconds", type=float, default=8)
     spy.add_argument("--native", action="store_true", help="look into C code too")
     spy.add_argument("--top", type=int, default=45)
+    commands.add_parser("report", help="write the tables again from the results of the last run")
     return top
+
+
+COMMANDS = {
+    "all": everything,
+    "json": one_measure,
+    "stream": one_measure,
+    "profile": profile,
+    "report": lambda _: report.write(Results.load()),
+}
 
 
 def main() -> int:
     """Run the command line."""
     options = parser().parse_args()
+    missing = [name for name in (WRK, nginxes.PROGRAM) if nginxes.found(name) is None]
+    if missing:
+        print(f"bench: skipped, since {' and '.join(missing)} can't be found here. Install them and run it again.")
+        return 0
     try:
         with only_one():
-            if options.command in ("json", "stream"):
-                one_measure(options)
-            elif options.command == "profile":
-                profile(options)
+            COMMANDS[options.command or "all"](options)
     except CantRun as problem:
         print(f"bench: {problem}", file=sys.stderr)
         return 1

@@ -1,5 +1,6 @@
 """Runs the load against one address: wrk for JSON, our own client for streams, both on the load's core."""
 
+import http.client
 import json
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.machine import cores, on_core
-from bench.payload import PATH, stream_body, wrk_script
+from bench.payload import PATH, json_body, stream_body, wrk_script
 from bench.processes import ROOT, WORK, CantRun, clean_environment
 
 WRK = "wrk"
@@ -29,16 +30,43 @@ def wrk(target: Target, *, body: str, connections: int, seconds: float) -> dict[
     script = WORK / "run" / "load.lua"
     script.write_text(wrk_script(body, target.key))
     url = f"http://127.0.0.1:{target.port}{PATH}"
-    command = [WRK, "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "-s", str(script), url]
+    command = [WRK, "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s"]
+    command += ["--timeout", "30s", "-s", str(script), url]
     with on_core(cores()[1]):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if not lines:
         raise CantRun(f"wrk found nothing: {done.stdout}{done.stderr}")
     found: dict[str, float] = json.loads(lines[0])
-    if found["errors"] or not found["requests"]:
+    if found["errors"]:
         raise CantRun(f"wrk met errors: {lines[0]}")
     return found
+
+
+def warm(target: Target, *, body: str, connections: int) -> None:
+    """Bring connections and caches into being: a second of load, more where nothing is answered so soon."""
+    for _ in range(10):
+        if wrk(target, body=body, connections=connections, seconds=1)["requests"]:
+            return
+    raise CantRun(f"Nothing on port {target.port} answers.")
+
+
+def first_answer(target: Target, *, seconds: float = 120) -> float:
+    """When a request was answered for the first time, on the monotonic clock. Raises CantRun."""
+    deadline = time.monotonic() + seconds
+    headers = {"Authorization": f"Bearer {target.key}", "Content-Type": "application/json"}
+    while time.monotonic() < deadline:
+        connection = http.client.HTTPConnection("127.0.0.1", target.port, timeout=10)
+        try:
+            connection.request("POST", PATH, json_body(), headers)
+            if connection.getresponse().status == 200:
+                return time.monotonic()
+        except OSError:
+            pass
+        finally:
+            connection.close()
+        time.sleep(0.01)
+    raise CantRun(f"Nothing on port {target.port} answers after {seconds:g} s.")
 
 
 def _client(target: Target, *, streams: int, chunks: int, interval_us: int, hold: bool) -> "subprocess.Popen[str]":

@@ -1,7 +1,7 @@
 """The measures. Each takes one running gateway and gives one sample: plain numbers with their unit in the name."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench import load
@@ -56,10 +56,10 @@ def _cpu(pid: int | None) -> float:
 def json_requests(gateway: Gateway, others: list[int], *, connections: int, seconds: float) -> Sample:
     """CPU per request, requests a second and latencies at one concurrency."""
     body = json_body()
-    load.wrk(gateway.json_target, body=body, connections=connections, seconds=1)
+    load.warm(gateway.json_target, body=body, connections=connections)
     with Meter(gateway, others) as meter:
         found = load.wrk(gateway.json_target, body=body, connections=connections, seconds=seconds)
-    requests = found["requests"]
+    requests = max(found["requests"], 1)
     values = {
         "requests_per_second": requests / found["seconds"],
         "p50_us": found["p50_us"],
@@ -82,7 +82,7 @@ def json_on_one_core(gateway: Gateway, others: list[int], *, seconds: float) -> 
     finally:
         if gateway.pid is not None:
             pin(gateway.pid, cores()[0])
-    return Sample(sample.gateway, "json c1 one core", sample.values, sample.noise)
+    return replace(sample, measure="json c1 one core")
 
 
 def streams(gateway: Gateway, others: list[int], *, count: int, chunks: int, interval_ms: float = 20) -> Sample:
@@ -97,12 +97,20 @@ def streams(gateway: Gateway, others: list[int], *, count: int, chunks: int, int
     return Sample(gateway.name, f"stream {count}×{chunks}", values, meter.noise)
 
 
-def large_prompts(gateway: Gateway, others: list[int], *, seconds: float) -> Sample:
+def growth(gateway: Gateway, others: list[int], *, seconds: float) -> Sample:
+    """The cost of a request of a hub that has much to remember."""
+    sample = json_requests(gateway, others, connections=64, seconds=seconds)
+    return replace(sample, measure="growth")
+
+
+def large_prompts(gateway: Gateway, others: list[int], *, seconds: float) -> Sample | None:
     """CPU per request with a prompt of 256 KiB, and how much more that is than with one of 1 kB."""
+    if gateway.pid is None:
+        return None
     cost = []
     noise: dict[str, float | bool] = {}
     for body in (json_body(), json_body(least_bytes=LARGE_PROMPT_BYTES)):
-        load.wrk(gateway.json_target, body=body, connections=8, seconds=1)
+        load.warm(gateway.json_target, body=body, connections=8)
         with Meter(gateway, others) as meter:
             found = load.wrk(gateway.json_target, body=body, connections=8, seconds=seconds)
         cost.append(meter.cpu_seconds / found["requests"] * MICRO)
@@ -111,9 +119,10 @@ def large_prompts(gateway: Gateway, others: list[int], *, seconds: float) -> Sam
     return Sample(gateway.name, "256 KiB prompts", values, noise)
 
 
-def memory(gateway: Gateway, *, streams: int) -> Sample:
+def memory(gateway: Gateway, *, streams: int) -> Sample | None:
     """Resident memory of a new gateway at rest, and with slow streams open."""
-    assert gateway.pid is not None
+    if gateway.pid is None:
+        return None
     # A first few streams, so that what is made once is not counted as the streams'.
     load.stream(gateway.stream_target, streams=5, chunks=5, interval_us=10_000)
     time.sleep(1)
@@ -123,6 +132,21 @@ def memory(gateway: Gateway, *, streams: int) -> Sample:
     values = {
         "idle_mb": idle / 1e6,
         "open_mb": loaded / 1e6,
+        "streams": streams,
         "kb_per_stream": (loaded - idle) / streams / 1e3,
     }
-    return Sample(gateway.name, f"memory {streams} streams", values)
+    return Sample(gateway.name, "memory", values)
+
+
+def cold_start(gateway: Gateway) -> Sample:
+    """Seconds from the start of a prepared gateway to its first answer, and its memory after a moment of rest."""
+    started = time.monotonic()
+    try:
+        gateway.start()
+        seconds = load.first_answer(gateway.json_target) - started
+        time.sleep(3)
+        assert gateway.pid is not None
+        values = {"seconds": seconds, "idle_mb": rss_bytes(gateway.pid) / 1e6}
+    finally:
+        gateway.stop()
+    return Sample(gateway.name, "cold start", values)

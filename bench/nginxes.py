@@ -3,10 +3,13 @@
 import getpass
 import os
 import shutil
+import subprocess
 
 from bench.machine import cores, free_port
 from bench.payload import JSON_ANSWER
 from bench.processes import CantRun, Process, run_folder
+
+PROGRAM = "nginx"
 
 _FRAME = """
 {user}
@@ -49,8 +52,23 @@ _PROXY = """
 """
 
 
+def found(program: str) -> str | None:
+    """The path of an installed program; servers stand where people's PATH does not lead."""
+    return shutil.which(program, path=os.environ.get("PATH", "") + os.pathsep + "/usr/sbin")
+
+
+def version() -> str:
+    """The version of nginx."""
+    program = found(PROGRAM)
+    if program is None:
+        return ""
+    return (
+        subprocess.run([program, "-v"], capture_output=True, text=True, check=False).stderr.strip().rpartition("/")[2]
+    )
+
+
 def _start(name: str, servers: str, *, core: int, port: int) -> Process:
-    program = shutil.which("nginx", path=os.environ.get("PATH", "") + os.pathsep + "/usr/sbin")
+    program = found(PROGRAM)
     if program is None:
         raise CantRun("nginx is not installed here.")
     folder = run_folder(name)

@@ -10,7 +10,7 @@ from agenthub.up.inherited import LIFELINE_VARIABLE, LISTEN_VARIABLE
 from agenthub.up.metrics import FOLDER_VARIABLE
 from bench.gateways.base import Gateway, Upstreams
 from bench.load import Target
-from bench.machine import cores
+from bench.machine import cores, free_port
 from bench.processes import ROOT, CantRun, Process, clean_environment, run_folder
 
 
@@ -20,16 +20,17 @@ class AgentHub(Gateway):
     name = "agenthub"
     note = "everything on: client key, buckets, journal, usage, metrics"
 
-    def __init__(self, upstreams: Upstreams, **more: int) -> None:
+    def __init__(self, upstreams: Upstreams, *, folder: str = "agenthub", **more: int) -> None:
         super().__init__(upstreams)
+        self._folder_name = folder
         self._more = more
         self._web: Process | None = None
         self._flusher: Process | None = None
         self._lifeline: tuple[int, int] | None = None
 
-    def start(self) -> None:
-        """Make a database, then start the flusher and the web process."""
-        self.folder = run_folder("agenthub")
+    def prepare(self) -> None:
+        """Make a database with the backends of the bench, `more` of them where told, and a client key."""
+        self.folder = run_folder(self._folder_name)
         metrics = self.folder / "metrics"
         metrics.mkdir()
         self.environ = clean_environment(
@@ -40,6 +41,9 @@ class AgentHub(Gateway):
             }
         )
         self._key = seed(self.upstreams, self.environ, **self._more)
+
+    def start(self) -> None:
+        """Start the flusher and the web process."""
         # The children end when this process does, however it ends.
         self._lifeline = os.pipe()
         self._flusher = self._child("flusher", core=cores()[1])
@@ -103,6 +107,20 @@ class AgentHub(Gateway):
     def stream_target(self) -> Target:
         """The same."""
         return Target(self._port, self._key)
+
+
+class WholeHub(AgentHub):
+    """The same as people start it, by `agenthub up`: what is measured is all of its processes together."""
+
+    name = "agenthub up"
+    note = "parent, web process, flusher, job worker"
+
+    def start(self) -> None:
+        """Start the hub; whoever measures waits for its first answer."""
+        self._port = free_port()
+        environ = {**self.environ, "AGENTHUB_PORT": str(self._port)}
+        log = self.folder / "agenthub-up.log"
+        self._web = Process([sys.executable, "-m", "agenthub", "up"], core=cores()[0], log=log, environ=environ)
 
 
 def seed(upstreams: Upstreams, environ: dict[str, str], **more: int) -> str:

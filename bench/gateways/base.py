@@ -14,13 +14,16 @@ class Upstreams:
 
 
 class Gateway:
-    """One row of the tables. Made from the upstreams, started, measured, stopped."""
+    """One row of the tables. Made from the upstreams, prepared, started, measured, stopped."""
 
     name = ""
     note = ""  # what is on and what is off
 
     def __init__(self, upstreams: Upstreams) -> None:
         self.upstreams = upstreams
+
+    def prepare(self) -> None:
+        """Do what is no part of a start: install, make a database. Raises CantRun."""
 
     def start(self) -> None:
         """Start it and wait until it answers. Raises CantRun."""
