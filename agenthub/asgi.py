@@ -15,7 +15,7 @@ from django.core.asgi import get_asgi_application
 django_application = get_asgi_application()
 
 from proxy.app import ProxyApp  # noqa: E402 - models can be imported only now
-from proxy.client import Message, Receive, Send  # noqa: E402
+from proxy.asgi_client import Message, Receive, Send  # noqa: E402
 from proxy.lifespan import proxy_lifespan  # noqa: E402
 
 logger = logging.getLogger(__name__)

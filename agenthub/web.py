@@ -11,6 +11,7 @@ from django.conf import settings
 from agenthub.asgi import application  # first: it sets up Django, which models need
 from agenthub.up.inherited import READY, STOPPING, listening_socket, tell
 from proxy import runtime
+from proxy.shortway import ShortWayProtocol
 
 OTHER_REQUESTS_SECONDS = 5
 """How long pages and the management API may take to finish after the proxy's requests have ended."""
@@ -47,7 +48,7 @@ def web_config() -> uvicorn.Config:
     return uvicorn.Config(
         application,
         loop="uvloop",
-        http="httptools",
+        http=ShortWayProtocol if environment.short_way else "httptools",
         ws="websockets-sansio",
         ws_per_message_deflate=False,
         ws_max_size=128 * 1024,

@@ -2,7 +2,8 @@
 
 from functools import lru_cache
 
-from proxy.exchange import Exchange, Headers
+from proxy.client import Headers
+from proxy.exchange import Exchange
 
 _PASSED = frozenset({b"content-type", b"openai-model", b"openai-processing-ms", b"openai-version", b"content-language"})
 """An allow-list: an upstream's cookies, account names and hop-by-hop headers are nobody's business."""

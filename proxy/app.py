@@ -19,10 +19,11 @@ from agenthub.core.errors import (
 )
 from agenthub.core.ids import request_id
 from proxy.answer_headers import KEEP_ALIVE_HEADERS, answer_headers
+from proxy.asgi_client import AsgiClient, Message, Receive, Send
 from proxy.attempt import Outcome
 from proxy.auth import caller_of, presented_key
-from proxy.client import Client, ClientGone, Message, Receive, Send
-from proxy.exchange import Exchange, Headers
+from proxy.client import Client, ClientGone, Headers
+from proxy.exchange import Exchange
 from proxy.failover import Failover
 from proxy.rules.caller import Caller
 from proxy.rules.endpoints import ENDPOINTS
@@ -47,17 +48,22 @@ class ProxyApp:
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one HTTP request."""
         endpoint = ENDPOINTS.get(scope["path"])
-        client = Client(receive, send)
+        client = AsgiClient(receive, send)
         if endpoint is None or scope["method"] != "POST":
             await _refuse_route(client, scope, known=endpoint is not None)
             return
-        exchange = Exchange(self.runtime, client, endpoint, scope["headers"])
-        self.runtime.entered()
-        try:
-            await _serve(exchange)
-        finally:
-            client.close()
-            self.runtime.left()
+        await serve(Exchange(self.runtime, client, endpoint, scope["headers"]))
+
+
+async def serve(exchange: Exchange) -> None:
+    """Serve one request to its end; afterwards its client is closed, whether its response is complete or not."""
+    runtime = exchange.runtime
+    runtime.entered()
+    try:
+        await _serve(exchange)
+    finally:
+        exchange.client.close()
+        runtime.left()
 
 
 async def _refuse_route(client: Client, scope: Message, *, known: bool) -> None:
@@ -115,7 +121,7 @@ async def _take_in(exchange: Exchange) -> None:
     most = runtime.snapshot.settings.max_body_bytes
     body = None
     if _announced_length(exchange.header) <= most:
-        body = await exchange.client.body(most)
+        body = await exchange.client.read_body(most)
     if body is None:
         raise RequestTooLarge(f"The request body is larger than {most} bytes.")
     exchange.body = body
@@ -127,7 +133,7 @@ async def _take_in(exchange: Exchange) -> None:
         raise _model_not_found(exchange, model)
     seconds = runtime.snapshot.settings.stream_keepalive_seconds
     if seconds and exchange.intake.stream:
-        exchange.client.keep_alive(seconds, KEEP_ALIVE_HEADERS)
+        exchange.client.keep_talking(seconds, KEEP_ALIVE_HEADERS)
 
 
 def _announced_length(header: Mapping[bytes, bytes]) -> int:

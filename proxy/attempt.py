@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from agenthub.core import clock
-from proxy.exchange import Exchange, Headers
+from proxy.client import Headers
+from proxy.exchange import Exchange
 from proxy.relay import Failure, StreamRelay, WholeAnswer
 from proxy.rules import verdict as verdicts
 from proxy.rules.limits import MOST_INFLATED_BYTES

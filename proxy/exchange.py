@@ -9,15 +9,13 @@ from agenthub.core.ids import request_id
 from providers.rules.pricing import cost_picousd
 from providers.rules.table import Candidate
 from providers.rules.tokens import estimate_prompt_tokens, estimate_tokens
-from proxy.client import Client
+from proxy.client import Client, Headers
 from proxy.rules.caller import ANYONE, Caller
 from proxy.rules.endpoints import Endpoint
 from proxy.rules.record import Attempt, ErrorType, RequestBegun, RequestEnded
 from proxy.runtime import Runtime
 from proxy.wire.openai import Intake
 from proxy.wire.usage import Usage
-
-Headers = list[tuple[bytes, bytes]]
 
 SESSION_HEADERS = (b"x-agenthub-session", b"x-session-id", b"session-id", b"session_id")
 SESSION_PROMPT_BYTES = 1024

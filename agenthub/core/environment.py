@@ -45,6 +45,7 @@ class Environment:
     public_url: str | None
     allowed_hosts: tuple[str, ...]
     trusted_proxies: tuple[str, ...]
+    short_way: bool  # completions are served in the callbacks of uvicorn's protocol; off: by ASGI as all else
     debug: bool
 
     @property
@@ -115,6 +116,7 @@ def read_environment(environ: Mapping[str, str]) -> Environment:
         public_url=public_url.rstrip("/") if public_url is not None else None,
         allowed_hosts=_allowed_hosts(read, host, public_url),
         trusted_proxies=read.names("AGENTHUB_TRUSTED_PROXIES"),
+        short_way=read.boolean("AGENTHUB_SHORT_WAY", default=True),
         debug=read.boolean("AGENTHUB_DEBUG", default=False),
     )
 
