@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 
 from bench.processes import ROOT
 from bench.results import Results
+from bench.run import GATEWAYS
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 BEGIN = "<!-- begin of the figures: written by `make bench` -->"
@@ -47,9 +48,8 @@ def _about(results: Results) -> str:
 
 
 def _names(results: Results) -> list[str]:
-    known = ["direct", "nginx", "agenthub", "litellm"]
     found = {sample.gateway for sample in results.samples}
-    return [name for name in known if name in found]
+    return [name for name in GATEWAYS if name in found]
 
 
 def _table(title: str, heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -114,7 +114,8 @@ def _json(results: Results) -> str:
         )
         for name in _names(results)
     )
-    return _table("JSON requests of about 1 kB", heads, rows)
+    notes = "\n".join(f"* {name}: {GATEWAYS[name].note}" for name in _names(results))
+    return f"{notes}\n\n{_table('JSON requests of about 1 kB', heads, rows)}"
 
 
 def _both(results: Results, name: str, measure: str, first: str, second: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from bench import measures
-from bench.gateways.agenthub import AgentHub, WholeHub
+from bench.gateways.agenthub import AgentHub, AgentHubByAsgi, WholeHub
 from bench.gateways.base import Gateway, Upstreams
 from bench.gateways.direct import Direct
 from bench.gateways.litellm import LiteLLM
@@ -15,7 +15,7 @@ from bench.measures import Sample
 from bench.processes import CantRun
 from bench.results import Results
 
-GATEWAYS: dict[str, type[Gateway]] = {kind.name: kind for kind in (Direct, Nginx, AgentHub, LiteLLM)}
+GATEWAYS: dict[str, type[Gateway]] = {kind.name: kind for kind in (Direct, Nginx, AgentHub, AgentHubByAsgi, LiteLLM)}
 Measure = Callable[[Gateway], Sample | None]
 MEASURES = ("json", "stream", "memory", "prompts", "growth", "cold")
 
@@ -117,7 +117,7 @@ class Run:
                     self._take(hub, measure)
 
     def _cold(self) -> None:
-        kinds: list[type[Gateway]] = [GATEWAYS[name] for name in self._plan.gateways if name != "direct"]
+        kinds = [GATEWAYS[name] for name in self._plan.gateways if name not in ("direct", AgentHubByAsgi.name)]
         kinds += [WholeHub] if "agenthub" in self._plan.gateways else []
         for _ in range(self._plan.rounds):
             for kind in kinds:

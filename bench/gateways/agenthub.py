@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from typing import ClassVar
 
 from agenthub.up.inherited import LIFELINE_VARIABLE, LISTEN_VARIABLE
 from agenthub.up.metrics import FOLDER_VARIABLE
@@ -19,6 +20,7 @@ class AgentHub(Gateway):
 
     name = "agenthub"
     note = "everything on: client key, buckets, journal, usage, metrics"
+    extra: ClassVar[dict[str, str]] = {}
 
     def __init__(self, upstreams: Upstreams, *, folder: str = "agenthub", **more: int) -> None:
         super().__init__(upstreams)
@@ -38,6 +40,7 @@ class AgentHub(Gateway):
                 "AGENTHUB_DATA_DIR": str(self.folder / "data"),
                 "AGENTHUB_METRICS_PORT": "0",
                 FOLDER_VARIABLE: str(metrics),
+                **self.extra,
             }
         )
         self._key = seed(self.upstreams, self.environ, **self._more)
@@ -107,6 +110,17 @@ class AgentHub(Gateway):
     def stream_target(self) -> Target:
         """The same."""
         return Target(self._port, self._key)
+
+
+class AgentHubByAsgi(AgentHub):
+    """The same through uvicorn's own ASGI cycle, as any other ASGI server would run it."""
+
+    name = "agenthub-asgi"
+    note = "the same with AGENTHUB_SHORT_WAY=false"
+    extra: ClassVar[dict[str, str]] = {"AGENTHUB_SHORT_WAY": "false"}
+
+    def __init__(self, upstreams: Upstreams) -> None:
+        super().__init__(upstreams, folder="agenthub-asgi")
 
 
 class WholeHub(AgentHub):
