@@ -10,6 +10,7 @@ from agenthub.core.databases import postgresql_database, sqlite_database
 from agenthub.core.environment import read_environment
 from agenthub.core.logs import logging_settings
 from agenthub.core.version import VERSION
+from agenthub.overview.theme import UNFOLD  # noqa: F401 - a setting too: the admin theme's
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 ENVIRONMENT = read_environment(os.environ)
@@ -128,10 +129,6 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "COMPONENT_SPLIT_REQUEST": True,
     "SORT_OPERATIONS": True,
     "POSTPROCESSING_HOOKS": ["agenthub.overview.openapi.with_raw_operations"],
-}
-UNFOLD: dict[str, Any] = {
-    "SITE_TITLE": "AgentHub",
-    "SITE_HEADER": "AgentHub",
 }
 
 # Behind TLS the session and CSRF cookies never travel in the clear; the probes are asked by machines on the inside.

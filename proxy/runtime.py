@@ -44,6 +44,7 @@ class Runtime:
         self.rotation = 0
         self.inflight = 0
         self.draining = False
+        self.drain_began = asyncio.Event()
         self.without_usage: set[str] = set()  # backends that have refused stream_options
         self._idle = asyncio.Event()
         self._idle.set()
@@ -82,6 +83,7 @@ class Runtime:
     def drain(self) -> None:
         """Take no new requests: the hub stops. Those under way may finish."""
         self.draining = True
+        self.drain_began.set()
 
     async def idle(self) -> None:
         """Come back when no request is under way."""

@@ -3,7 +3,9 @@
     Refused
     ├── BadRequest 400 ── InvalidJson
     ├── InvalidKey 401
+    ├── NotSignedIn 401
     ├── ModelNotAllowed 403
+    ├── RoleNotAllowed 403
     ├── NotFound 404 ── ModelNotFound
     ├── MethodNotAllowed 405
     ├── RequestTimeout 408
@@ -53,10 +55,22 @@ class InvalidKey(Refused):
     status, code, type = 401, "invalid_api_key", "authentication_error"
 
 
+class NotSignedIn(Refused):
+    """A page's data, asked for by nobody that the hub knows."""
+
+    status, code, type = 401, "not_authenticated", "authentication_error"
+
+
 class ModelNotAllowed(Refused):
     """The key is good but may not use this model."""
 
     status, code, type = 403, "model_not_allowed", "permission_error"
+
+
+class RoleNotAllowed(Refused):
+    """The caller is known, but its role does not allow this."""
+
+    status, code, type = 403, "permission_denied", "permission_error"
 
 
 class NotFound(Refused):
