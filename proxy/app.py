@@ -93,9 +93,10 @@ async def _serve(exchange: Exchange) -> None:
     except ClientGone:
         await exchange.end(CLIENT_CLOSED_REQUEST, ErrorType.CLIENT_GONE, partial=True)
     except asyncio.CancelledError:
-        await exchange.end(CLIENT_CLOSED_REQUEST, ErrorType.CLIENT_GONE, partial=True)
+        why = ErrorType.CLIENT_GONE if client.gone else ErrorType.INTERRUPTED
+        await exchange.end(CLIENT_CLOSED_REQUEST, why, partial=True)
         if not client.gone:
-            raise  # the server stops
+            raise  # the server stops, and has waited long enough
         if task is not None:
             task.uncancel()
     except Exception:
@@ -165,7 +166,8 @@ async def _answer(exchange: Exchange, outcome: Outcome) -> None:
         what = ErrorType.CONTENT_FILTER if outcome.verdict.outcome == "content_filter" else ErrorType.CLIENT_ERROR
         await exchange.end(outcome.status, what)
     if outcome.streamed:
-        await client.finish(outcome.last)
+        if await _drained(exchange):
+            await client.finish(outcome.last)
         return
     if client.started:
         # Keep-alive comments have committed a 200 of events already: an upstream's error becomes one, too.
@@ -187,7 +189,19 @@ async def _break_off(exchange: Exchange, outcome: Outcome) -> None:
 async def _end_with_error(exchange: Exchange, refused: Refused) -> None:
     """The last event of a stream that went wrong. Returning without an end makes the server cut the connection."""
     exchange.client.push_body(error_event(refused, request_id=exchange.id))
-    await exchange.client.drain()
+    await _drained(exchange)
+
+
+async def _drained(exchange: Exchange) -> bool:
+    """Wait until the client has taken what it was sent; False if it took nothing for as long as a stream may idle."""
+    if not exchange.client.congested:
+        return True
+    try:
+        async with asyncio.timeout(exchange.runtime.snapshot.settings.stream_idle_timeout_seconds):
+            await exchange.client.drain()
+    except TimeoutError:
+        return False
+    return True
 
 
 async def _refuse(exchange: Exchange, refused: Refused, *, known: bool) -> None:

@@ -215,7 +215,9 @@ class Attempt:
 
     def on_end(self) -> None:
         """The body is whole."""
-        if self._reader is not None and not self._done.done():
+        if self._inflate is not None and not self._inflate.eof:
+            self.on_failure(AnswerInvalid("The upstream's compressed answer is cut off."))
+        elif self._reader is not None and not self._done.done():
             self._reader.end()
 
     def on_failure(self, failure: UpstreamFailed) -> None:
