@@ -42,7 +42,7 @@ class JsonObjectField(serializers.JSONField):
     """A JSON object that both databases can hold."""
 
     default_error_messages = {
-        "not_an_object": "Give a JSON object, e.g. {}.",
+        "not_an_object": "Give a JSON object, e.g. {{}}.",
         "unstorable": "The object is nested too deeply or holds a NUL character.",
     }
 

@@ -3,7 +3,9 @@
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponseBase
+from django.urls import reverse
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
@@ -28,19 +30,21 @@ _ACCESS = {
 
 
 def schema(request: HttpRequest) -> HttpResponseBase:
-    """The description in OpenAPI 3.1."""
+    """The description in OpenAPI 3.1, as JSON."""
     # The machinery costs every process memory and start-up time, and is seldom asked for.
-    from drf_spectacular.views import SpectacularAPIView  # noqa: PLC0415
+    from drf_spectacular.views import SpectacularJSONAPIView  # noqa: PLC0415
 
-    view: Any = type("SchemaView", (SpectacularAPIView,), dict(_ACCESS))
+    view: Any = type("SchemaView", (SpectacularJSONAPIView,), dict(_ACCESS))
     response: HttpResponseBase = view.as_view()(request)
     return response
 
 
 def docs(request: HttpRequest) -> HttpResponseBase:
-    """The description as a page to try requests from; its scripts come from this hub."""
+    """The description as a page to try requests from, for people of the staff; its scripts come from this hub."""
     from drf_spectacular.views import SpectacularSwaggerSplitView  # noqa: PLC0415
 
-    view: Any = type("DocsView", (SpectacularSwaggerSplitView,), dict(_ACCESS))
+    if not (request.user.is_active and request.user.is_staff):
+        return redirect_to_login(request.get_full_path(), reverse("admin:login"))
+    view: Any = type("DocsView", (SpectacularSwaggerSplitView,), {"permission_classes": ()})
     response: HttpResponseBase = view.as_view(url_name="schema")(request)
     return response
