@@ -59,6 +59,8 @@ def distributed_hub(
         "AGENTHUB_ENCRYPTION_KEY": "5e" * 32,
         "AGENTHUB_SECRET_KEY": "a secret key for tests " * 3,
         "AGENTHUB_ALLOW_PRIVATE_UPSTREAMS": "true",
+        # The embedded hub serves completions the short way; this one shows that plain ASGI does the same.
+        "AGENTHUB_SHORT_WAY": "false",
     }
     with Hub(tmp_path_factory.mktemp("distributed"), environ=environ) as running:
         request.session.stash.setdefault(_hubs, []).append(running)
