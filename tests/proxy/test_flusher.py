@@ -1,3 +1,4 @@
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -313,6 +314,19 @@ def test_at_a_stop_it_flushes_once_more(journal: Journal, tmp_path: Path) -> Non
     Flusher(tmp_path).run(stop)
 
     assert ids() == {"a"}
+
+
+def test_starts_of_segments_that_nobody_finished_are_removed(tmp_path: Path) -> None:
+    abandoned, fresh = tmp_path / ".a.new", tmp_path / ".b.new"
+    for path in (abandoned, fresh):
+        path.write_bytes(HEADER)
+    os.utime(abandoned, (0, 0))
+    stop = threading.Event()
+    stop.set()
+
+    Flusher(tmp_path).run(stop)
+
+    assert segment_names(tmp_path) == [fresh.name]
 
 
 def test_it_warns_when_the_journal_is_nearly_full(
