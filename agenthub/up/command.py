@@ -40,6 +40,8 @@ def main() -> int:
 
 
 def _run(environment: Environment, *, after_crash: bool) -> int:
+    if environment.metrics_port:
+        preflight.check_metrics_port(environment)
     with preflight.bind(environment, wait=after_crash) as listen:
         metrics.prepare_folder(environment.metrics_dir)
         environ = {
