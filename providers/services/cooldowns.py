@@ -19,6 +19,8 @@ _COOLS = Case(
     default=F("status"),
 )
 
+_ENDS = Case(When(status=BackendStatus.COOLING, then=Value(BackendStatus.HEALTHY.value)), default=F("status"))
+
 
 @transaction.atomic
 def cooldown_start(
@@ -72,9 +74,8 @@ def cooldowns_expire(now: datetime) -> int:
 
     Any number of processes may call it at once. The count of 429s in a row stays: only a success resets it.
     """
-    backends = Backend.objects.filter(status=BackendStatus.COOLING, cooldown_until__lte=now).update(
-        status=BackendStatus.HEALTHY, cooldown_until=None
-    )
+    # Also of backends that are healthy by a success, disabled or in error: a time that has passed says nothing more.
+    backends = Backend.objects.filter(cooldown_until__lte=now).update(status=_ENDS, cooldown_until=None)
     events = CooldownEvent.objects.filter(ended_at=None, until__lte=now).update(ended_at=F("until"))
     if backends:
         bump("routing")

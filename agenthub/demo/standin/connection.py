@@ -10,7 +10,7 @@ import httptools
 import msgspec
 
 from agenthub.demo.standin import answers
-from agenthub.demo.standin.script import Script
+from agenthub.demo.standin.script import Script, raw
 from agenthub.demo.standin.seen import Seen
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class Connection(asyncio.Protocol):
             await self._send_json(script, script.status, body)
 
     def _body_for(self, script: Script, usual: bytes) -> bytes:
-        return usual if script.body is None else script.body.encode()
+        return usual if script.body is None else raw(script.body)
 
     async def _refuse(self, script: Script, status: int, code: str, message: str) -> None:
         await self._send_json(script, status, answers.error_body(status, code=code, message=message))
@@ -163,7 +163,7 @@ class Connection(asyncio.Protocol):
         await self._write(_head(script.status, {**headers, **script.headers}), script)
         await self._event(events.opening(), script)
         for number in range(script.chunks + 1):
-            await self._event(script.inserts.get(number, "").encode(), script)
+            await self._event(raw(script.inserts.get(number, "")), script)
             if script.cut and script.cut_after == number:
                 # What was written before a reset must have left, since a reset takes back what has not.
                 await asyncio.sleep(0.01)
@@ -173,8 +173,8 @@ class Connection(asyncio.Protocol):
             if number == script.chunks:
                 break
             await self._pause(self._seconds_before(number, script), script, step=number + 2)
-            await self._event(events.chunk(number), script)
             seen.chunks_sent += 1
+            await self._event(events.chunk(number), script)
             self._standin.changed()
         for event in events.closing():
             await self._event(event, script)
@@ -202,6 +202,9 @@ class Connection(asyncio.Protocol):
         for start in range(0, len(data), size):
             self._transport.write(data[start : start + size])
             await asyncio.sleep(0)
+        if not self._writable.is_set() and self._seen is not None:
+            self._seen.stalled = True
+            self._standin.changed()
         await self._writable.wait()
 
     def _end(self, script: Script) -> None:

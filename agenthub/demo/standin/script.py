@@ -51,6 +51,11 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     chunked: bool = True  # False: a stream that ends with its connection
 
 
+def raw(text: str) -> bytes:
+    """The bytes of a raw text; a character from \\udc80 to \\udcff stands for a byte that is no UTF-8."""
+    return text.encode("utf-8", "surrogateescape")
+
+
 Scripts = dict[str, tuple[Script, ...]]
 """Per backend (the part of the path before /v1), the scripts of its requests in order; the last is used ever after."""
 

@@ -15,7 +15,8 @@ class Seen:
     path: str
     headers: dict[str, str]  # lower-case names
     body: bytes = field(repr=False)
-    chunks_sent: int = 0
+    chunks_sent: int = 0  # counted just before they go out
+    stalled: bool = False  # the caller read more slowly than the answer was written
     finished: bool = False  # answered as scripted, to the end
     disconnected: bool = False  # the caller left before that
 
