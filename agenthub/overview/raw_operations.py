@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from agenthub.overview.rules.series import SPANS, Point
+
 _ERROR = {"$ref": "#/components/schemas/ErrorAnswer"}
 _JSON = "application/json"
 
@@ -71,6 +73,23 @@ def _open(name: str, summary: str, schema: dict[str, Any], *, unavailable: bool 
     }
 
 
+def _dashboard(name: str, summary: str, description: str, content: dict[str, Any], **more: Any) -> dict[str, Any]:
+    refused = {"401": "Not signed in as a member of the staff.", "403": "The role does not allow to see backends."}
+    if "parameters" in more:
+        refused["400"] = "A parameter that is not known."
+    errors = {status: {"description": why, "content": {_JSON: {"schema": _ERROR}}} for status, why in refused.items()}
+    return {
+        "get": {
+            "operationId": name,
+            "summary": summary,
+            "tags": ["dashboard"],
+            "security": [{"adminToken": []}, {"staffSession": []}],
+            "responses": {"200": {"description": description, "content": content}, **errors},
+            **more,
+        }
+    }
+
+
 def _request(*required: str, **properties: Any) -> dict[str, Any]:
     model = {"type": "string", "description": "A canonical model."}
     return {
@@ -120,6 +139,29 @@ RAW_SCHEMAS: dict[str, Any] = {
             "uptime_seconds": {"type": "number"},
         },
     },
+    "UsageSeries": {
+        "type": "object",
+        "required": ["span", "bucket_seconds", "points"],
+        "properties": {
+            "span": {"type": "string"},
+            "bucket_seconds": {"type": "integer"},
+            "points": {"type": "array", "items": {"$ref": "#/components/schemas/UsagePoint"}},
+        },
+    },
+    "UsagePoint": {
+        "type": "object",
+        "required": list(Point.__annotations__),
+        "properties": {
+            "at": {"type": "string", "format": "date-time"},
+            "requests": {"type": "integer"},
+            "errors": {"type": "integer"},
+            "prompt_tokens": {"type": "integer"},
+            "completion_tokens": {"type": "integer"},
+            "cost_usd": {"type": ["string", "null"], "description": "Null where nothing had a price."},
+            "latency_ms": {"type": ["number", "null"], "description": "Mean; null where no request ended well."},
+            "ttft_ms": {"type": ["number", "null"], "description": "Mean; null where there was no content."},
+        },
+    },
     "Ready": {
         "type": "object",
         "required": ["status"],
@@ -138,19 +180,24 @@ RAW_PATHS: dict[str, Any] = {
     "/ready": _open(
         "ready", "Whether all its parts are there", {"$ref": "#/components/schemas/Ready"}, unavailable=True
     ),
-    "/dashboard/sse": {
-        "get": {
-            "operationId": "dashboard_sse",
-            "summary": "The live dashboard as server-sent events, for signed-in people",
-            "tags": ["health"],
-            "security": [{"staffSession": []}],
-            "responses": {
-                "200": {
-                    "description": 'Events `data: {"type": "snapshot", "pool", "total", "backends", …}`, without end.',
-                    "content": {"text/event-stream": {"schema": {"type": "string"}}},
-                },
-                "302": {"description": "To the sign-in page."},
-            },
-        }
-    },
+    "/dashboard/sse": _dashboard(
+        "dashboard_sse",
+        "The live dashboard as server-sent events",
+        'Events `data: {"type": "snapshot", "pool", "total", "backends", …}`, until the process stops.',
+        {"text/event-stream": {"schema": {"type": "string"}}},
+    ),
+    "/dashboard/series": _dashboard(
+        "dashboard_series",
+        "The points of the dashboard's charts, oldest first",
+        "`{span, bucket_seconds, points}`.",
+        {_JSON: {"schema": {"$ref": "#/components/schemas/UsageSeries"}}},
+        parameters=[
+            {
+                "name": "span",
+                "in": "query",
+                "description": "How far back, the running bucket included.",
+                "schema": {"type": "string", "enum": list(SPANS), "default": "1h"},
+            }
+        ],
+    ),
 }
