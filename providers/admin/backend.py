@@ -15,6 +15,7 @@ from unfold.decorators import action, display
 
 from agenthub.core.admin.base import HouseAdmin
 from agenthub.core.crypto import Unreadable
+from agenthub.core.ids import short_id
 from agenthub.core.versions import bump
 from providers.admin.forms import BackendForm, MappingForm
 from providers.models import Backend, ModelMapping
@@ -76,14 +77,14 @@ class BackendAdmin(HouseAdmin):
         "key_shown",
         "models",
         "rpm_limit",
-        "health",
+        "health_shown",
     )
     list_filter = ("status", "pool", "enabled", "api", "source")
     list_select_related = ("pool", "health")
     search_fields = ("name", "label", "api_base_url", "=id", "mappings__canonical")
     search_help_text = "Search by name, label, base URL, id or model."
     ordering = ("pool__order", "name")
-    readonly_fields = ("id", "source", "status_shown", "trouble", "health", "created_at", "updated_at")
+    readonly_fields = ("id", "source", "status_shown", "trouble", "health_shown", "created_at", "updated_at")
     actions = ("test", "discover", "clear_cooldown", "enable", "disable", "duplicate")
     actions_submit_line = ("save_and_test", "save_and_discover")
 
@@ -94,7 +95,7 @@ class BackendAdmin(HouseAdmin):
         more = ("More", {"classes": ["collapse"], "fields": ["extra_headers", "metadata"]})
         if obj is None:
             return [(None, {"fields": ["preset", *what]}), ("Limits", {"fields": limits}), more]
-        findings = ["status_shown", "trouble", "health", ("id", "source"), ("created_at", "updated_at")]
+        findings = ["status_shown", "trouble", "health_shown", ("id", "source"), ("created_at", "updated_at")]
         return [(None, {"fields": what}), ("State", {"fields": findings}), ("Limits", {"fields": limits}), more]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Backend]:
@@ -128,7 +129,7 @@ class BackendAdmin(HouseAdmin):
         return int(backend.model_count)
 
     @display(description="health")
-    def health(self, backend: Backend) -> str:
+    def health_shown(self, backend: Backend) -> str:
         """What the last probe or the live traffic has shown."""
         health = getattr(backend, "health", None)
         if health is None or health.last_check_at is None:
@@ -148,6 +149,8 @@ class BackendAdmin(HouseAdmin):
     def save_model(self, request: HttpRequest, obj: Backend, form: BackendForm, change: bool) -> None:
         """Save it without touching what AgentHub has found out meanwhile."""
         data = form.cleaned_data
+        # Django's inline forms take the id of a new parent away; the key is sealed for it.
+        obj.id = obj.id or short_id("bkd")
         if data["no_api_key"]:
             obj.api_key_sealed = ""
         elif data["api_key"]:

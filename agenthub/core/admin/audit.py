@@ -1,5 +1,6 @@
 """The audit trail in the admin."""
 
+import auditlog.admin  # noqa: F401 - registers the class that this one replaces
 from auditlog.filters import ResourceTypeFilter
 from auditlog.models import LogEntry
 from django.contrib import admin
