@@ -181,7 +181,7 @@ class Hub:
         if url := self._environ.get("DATABASE_URL"):
             query = re.sub(r":(\w+)", r"%(\1)s", query)
             with psycopg.connect(url, row_factory=dict_row) as connection:
-                return connection.execute(query, equal).fetchall()  # type: ignore[call-overload,no-any-return]
+                return connection.execute(query, equal).fetchall()
         address = f"file:{self.data_dir / 'agenthub.sqlite3'}?mode=ro"
         with closing(sqlite3.connect(address, uri=True, timeout=20)) as connection:
             connection.row_factory = sqlite3.Row
