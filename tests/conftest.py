@@ -9,7 +9,6 @@ import pytest
 from django.contrib.contenttypes.models import ContentType
 from django.core.management import call_command
 from django.db import connections
-from django.db.backends.postgresql.base import DatabaseWrapper as PostgreSQL
 from psycopg import sql
 from pytest_django import DjangoDbBlocker
 
@@ -79,10 +78,8 @@ def on_postgres(postgres_url: str, django_db_blocker: DjangoDbBlocker) -> Iterat
             call_command("migrate", verbosity=0)
             yield
         finally:
-            connection = connections["default"]
-            connection.close()
-            assert isinstance(connection, PostgreSQL)
-            connection.close_pool()
+            connections["default"].close()
+            connections["default"].close_pool()  # type: ignore[attr-defined]
             connections.settings["default"] = original
             connections["default"] = original_connection
             ContentType.objects.clear_cache()
