@@ -52,7 +52,7 @@ bench:
 	$(BIN)/python -m bench $(ARGS)
 
 docs:
-	$(call SETUP,dev)
+	$(call SETUP,docs)
 	$(BIN)/mkdocs build --strict --config-file docker/mkdocs.yml
 
 lock:
