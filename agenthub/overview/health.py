@@ -34,7 +34,7 @@ async def ready(request: HttpRequest) -> JsonResponse:
     The proxy serves from memory while the database is away, so a load balancer does better to ask /health.
     """
     parts = {"routing": _routing(), "journal": _journal(), "database": await _answers(_ask_database)}
-    if settings.ENVIRONMENT.redis_url is not None:
+    if settings.ENVIRONMENT.redis_url:
         parts["redis"] = await _answers(_ask_redis)
     good = all(word == "ok" for word in parts.values())
     return JsonResponse({"status": "ok" if good else "unavailable", **parts}, status=200 if good else 503)
@@ -71,8 +71,8 @@ def _ask_database() -> None:
 def _ask_redis() -> None:
     import redis  # noqa: PLC0415 - an embedded hub's web process has no need of it
 
-    with redis.Redis.from_url(settings.ENVIRONMENT.redis_url, socket_timeout=LONGEST_SECONDS) as client:
-        try:
+    try:
+        with redis.Redis.from_url(settings.ENVIRONMENT.redis_url or "", socket_timeout=LONGEST_SECONDS) as client:
             client.ping()
-        except redis.RedisError as problem:
-            raise OSError(str(problem)) from None
+    except redis.RedisError as problem:
+        raise OSError(str(problem)) from None
