@@ -45,7 +45,6 @@ class MappingInline(StackedInline):
     form = MappingForm
     extra = 0
     per_page = 50
-    collapsible = True
     fields = (
         ("canonical", "native_id"),
         ("price_input_usd", "price_output_usd", "price_cache_read_usd", "price_cache_write_usd"),
