@@ -33,6 +33,11 @@ class UsdField(models.BigIntegerField):  # type: ignore[type-arg]
 
     description = "US dollars, exact to a picodollar"
 
+    # For the type checker: what may be assigned and looked up.
+    _pyi_private_set_type: Any
+    _pyi_private_get_type: Any
+    _pyi_lookup_exact_type: Any
+
     def deconstruct(self) -> Any:
         """In migrations it is the plain column, so that they need no code of ours."""
         name, _, args, kwargs = super().deconstruct()

@@ -36,17 +36,33 @@ def _address_refusal(host: str, allow_private: bool) -> str | None:
     return refusal(host, allow_private=allow_private)
 
 
-def base_url_warnings(url: str) -> list[str]:
-    """What looks wrong with a base URL that may be saved all the same, each with a proposal."""
-    parsed = urlsplit(url)
+def base_url_put_right(url: str) -> str:
+    """The base URL that `url` was most likely meant to be: without an endpoint, and with its version once."""
     bare = url.rstrip("/")
-    endpoint = next((end for end in _ENDPOINTS if bare.endswith(end)), None)
-    if endpoint:
-        return [f"The URL ends with {endpoint}, which is added by the hub; did you mean {bare.removesuffix(endpoint)}?"]
-    versions = [part for part in parsed.path.split("/") if _VERSION.match(part)]
+    endpoint = next((end for end in _ENDPOINTS if bare.endswith(end)), "")
+    bare = bare.removesuffix(endpoint).rstrip("/")
+    versions = _versions(bare)
     if not versions:
-        return [f"The URL has no version, and most upstreams want one; did you mean {bare}/v1?"]
-    if len(versions) != len(set(versions)):
-        doubled = f"/{versions[0]}/{versions[0]}"
-        return [f"The URL has its version twice; did you mean {bare.replace(doubled, '/' + versions[0])}?"]
-    return []
+        return f"{bare}/v1"
+    doubled = f"/{versions[0]}/{versions[0]}"
+    return bare.replace(doubled, f"/{versions[0]}") if len(versions) != len(set(versions)) else bare
+
+
+def base_url_warnings(url: str) -> list[str]:
+    """What looks wrong with a base URL that may be saved all the same, with a proposal."""
+    bare = url.rstrip("/")
+    right = base_url_put_right(url)
+    if right == bare:
+        return []
+    versions = _versions(bare)
+    if any(bare.endswith(end) for end in _ENDPOINTS):
+        why = "The URL ends with the path of an endpoint, which the hub adds by itself"
+    elif not versions:
+        why = "The URL has no version, and most upstreams want one"
+    else:
+        why = "The URL has its version twice"
+    return [f"{why}; did you mean {right}?"]
+
+
+def _versions(url: str) -> list[str]:
+    return [part for part in urlsplit(url).path.split("/") if _VERSION.match(part)]

@@ -14,7 +14,7 @@ from agenthub.core.env import EnvError
 from agenthub.core.settings_store import runtime_settings
 from providers.api.serializers import BackendInput
 from providers.models import Backend, Pool
-from providers.rules.base_url import base_url_warnings
+from providers.rules.base_url import base_url_put_right
 from providers.services.backends import BackendData, backend_create, backend_update
 from providers.services.keys import api_key_opened
 
@@ -38,9 +38,8 @@ def _entries(environ: Mapping[str, str]) -> Iterable[tuple[str, dict[str, Any]]]
         for entry in _read(Path(environ[FILE])):
             yield FILE, _with_key(entry, environ)
     if environ.get(SIDECAR_KEY):
-        url = environ.get(SIDECAR_UPSTREAM) or DEFAULT_SIDECAR_UPSTREAM
-        # Sidecar took the upstream with or without its version.
-        url = url if not base_url_warnings(url) else url.rstrip("/") + "/v1"
+        # Sidecar took the upstream with its version, without it, or with it twice.
+        url = base_url_put_right(environ.get(SIDECAR_UPSTREAM) or DEFAULT_SIDECAR_UPSTREAM)
         yield SIDECAR_KEY, {"name": SIDECAR_NAME, "api_base_url": url, "api_key": environ[SIDECAR_KEY]}
 
 

@@ -38,9 +38,10 @@ def test_the_environment_wins_and_locks(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("SIDECAR_QUEUE_MAX", "9")
     assert runtime_settings().queue_max_depth == 9
     assert setting_state("queue_max_depth").locked_by == "SIDECAR_QUEUE_MAX"
-    for change in (lambda: setting_set(key="queue_max_depth", value=8), lambda: setting_unset(key="queue_max_depth")):
-        with pytest.raises(Conflict, match="SIDECAR_QUEUE_MAX"):
-            change()
+    with pytest.raises(Conflict, match="SIDECAR_QUEUE_MAX"):
+        setting_set(key="queue_max_depth", value=8)
+    with pytest.raises(Conflict, match="SIDECAR_QUEUE_MAX"):
+        setting_unset(key="queue_max_depth")
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from providers.models import Backend
@@ -11,7 +13,7 @@ from tests.upstream import Upstream, running_upstream
 pytestmark = pytest.mark.django_db
 
 
-def at(upstream: Upstream, name: str = "one", **values: object) -> Backend:
+def at(upstream: Upstream, name: str = "one", **values: Any) -> Backend:
     return make_backend(name, api_base_url=upstream.url, **values)
 
 

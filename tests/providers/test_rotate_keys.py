@@ -8,11 +8,11 @@ from django.db import connections
 from django.test import override_settings
 from pytest_django import DjangoDbBlocker
 
+from agenthub.core.crypto import KeyRing
 from agenthub.core.keyring import key_ring
 from providers.models import Backend
 from providers.rules.table import BackendStatus, ErrorKind
 from providers.selectors import routing_pools
-from providers.services import keys
 from providers.services.backends import BackendData, backend_update
 from providers.services.keys import RotationReport, api_key_opened, extra_headers_opened, keys_rotate
 from tests.factories import make_backend
@@ -49,9 +49,9 @@ def test_an_edit_that_comes_between_is_not_overwritten(
     old_values: list[Backend], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     edited = old_values[1]
-    ring_open = keys.KeyRing.open
+    ring_open = KeyRing.open
 
-    def edit_first(ring: keys.KeyRing, sealed: str, *, bound_to: str) -> str:
+    def edit_first(ring: KeyRing, sealed: str, *, bound_to: str) -> str:
         plain = ring_open(ring, sealed, bound_to=bound_to)
         if bound_to == edited.id and plain == "sk-1-abcdefghij":
             newer = ring.seal("sk-newer-key-123", bound_to=edited.id)
@@ -59,7 +59,7 @@ def test_an_edit_that_comes_between_is_not_overwritten(
         return plain
 
     with with_keys(f"{NEW},{OLD}"):
-        monkeypatch.setattr(keys.KeyRing, "open", edit_first)
+        monkeypatch.setattr(KeyRing, "open", edit_first)
         report = keys_rotate()
         monkeypatch.undo()
         edited.refresh_from_db()
