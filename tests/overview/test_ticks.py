@@ -39,7 +39,7 @@ async def test_two_watchers_share_one_computation() -> None:
         await compute.waiting.wait()
         compute.allowed.release()
 
-        assert await both == [b"1", b"1"]
+        assert list(await both) == [b"1", b"1"]
         assert compute.count == 1
 
 
