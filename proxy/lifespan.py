@@ -83,7 +83,8 @@ async def _follow(made: Runtime, changed: asyncio.Event) -> None:
     """Keep the snapshot true: at once after a change of this process, within a second after one of another."""
     while True:
         with suppress(TimeoutError):
-            async with asyncio.timeout(POLL_SECONDS):
+            # Never slower than a revoked key allows, whatever bound the operator has set for the rest.
+            async with asyncio.timeout(min(POLL_SECONDS, made.snapshot.settings.router_refresh_interval_seconds)):
                 await changed.wait()
         changed.clear()
         try:
