@@ -26,10 +26,14 @@ class ProvidersConfig(AppConfig):
 
 
 def _ensure_pools(apps: Apps = installed, **_: Any) -> None:
+    from auditlog.context import disable_auditlog  # noqa: PLC0415
+
     from providers.services.pools import pools_ensure  # noqa: PLC0415 - models can't be imported before apps are ready
 
     try:
         apps.get_model("providers", "Pool")
     except LookupError:  # migrated back to nothing
         return
-    pools_ensure()
+    # The hub's own beginnings are nobody's change.
+    with disable_auditlog():
+        pools_ensure()

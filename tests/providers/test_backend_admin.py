@@ -145,6 +145,13 @@ def test_connections_are_tested_on_many_rows(admin: Client, upstream: Upstream) 
     assert "bad: http://127.0.0.1:1" in words
 
 
+def test_the_outcome_of_a_test_stands_in_the_list_and_on_the_page(admin: Client, upstream: Upstream) -> None:
+    backend = make_backend(api_base_url=upstream.url)
+    act(admin, "test", backend)
+    for path in (LIST, f"{LIST}{backend.id}/change/"):
+        assert "healthy (200, " in admin.get(path).content.decode()
+
+
 def test_saving_can_test_and_discover(admin: Client, upstream: Upstream) -> None:
     backend = make_backend(models={}, api_base_url=upstream.url)
     path = f"{LIST}{backend.id}/change/"
