@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
@@ -87,7 +87,12 @@ def profile(options: argparse.Namespace) -> None:
             profiling.profile(hub, options.kind, seconds=options.seconds, native=options.native, top=options.top)
 
 
-def _several(known: tuple[str, ...]) -> "argparse._ActionType":
+def write_report(_options: argparse.Namespace) -> None:
+    """`report`: the tables of the last run."""
+    report.write(Results.load())
+
+
+def _several(known: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
     def chosen(text: str) -> tuple[str, ...]:
         names = tuple(text.split(","))
         unknown = set(names) - set(known)
@@ -124,12 +129,12 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "all": everything,
     "json": one_measure,
     "stream": one_measure,
     "profile": profile,
-    "report": lambda _: report.write(Results.load()),
+    "report": write_report,
 }
 
 
