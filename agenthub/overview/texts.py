@@ -25,14 +25,12 @@ def _connection() -> dict[str, str]:
 
 def _figures() -> dict[str, str]:
     return {
-        "none": "–",
         "errorsOf": _("{errors} of {requests} in the last minute"),
         "noRequests": _("no request in the last minute"),
         "inAll": _("{value} in all"),
         "noPrice": _("no priced request today"),
         "percentiles": _("p95 {p95} · p99 {p99}"),
         "waitingOf": _("room for {most}"),
-        "perSecond": _("{value} per second"),
     }
 
 

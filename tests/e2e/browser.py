@@ -110,10 +110,10 @@ def axe_source(folder: Path) -> str:
         return member.read().decode()
 
 
-def violations(page: Page, axe: str, within: str) -> list[str]:
-    """What the accessibility checker has against a part of the page, in words."""
+def violations(page: Page, axe: str) -> list[str]:
+    """What the accessibility checker has against the page, in words."""
     page.evaluate(axe)
-    found = page.evaluate("within => axe.run(within, {resultTypes: ['violations']})", within)
+    found = page.evaluate("axe.run({resultTypes: ['violations']})")
     return [
         f"{each['id']}: {node['html'][:200]} {node['failureSummary']}"
         for each in found["violations"]

@@ -205,4 +205,18 @@ def test_no_accessibility_violation(
         expect(page.get_by_role("row").filter(has_text="good")).to_be_visible()
         expect(page.get_by_role("img", name=re.compile("Requests: [1-9]"))).to_be_visible()
 
-        assert violations(page, axe, "#dashboard") == []
+        assert violations(page, axe) == []
+        for path in ("providers/backend/", "providers/backend/add/", "providers/usagerecord/", "proxy/clientkey/"):
+            page.goto(f"{busy_hub.base_url}/admin/{path}")
+            expect(page.get_by_role("main")).to_be_visible()
+            assert violations(page, axe) == [], path
+
+
+def test_the_menu_opens_by_keyboard_on_a_phone(browser: Browser, busy_hub: Hub) -> None:
+    with watched(browser, busy_hub, viewport=PHONE) as seen:
+        page = seen.sign_in()
+        expect(page.get_by_role("link", name="Backends")).to_be_hidden()
+        page.get_by_role("button", name="Menu").first.focus()
+        page.keyboard.press("Enter")
+        page.get_by_role("link", name="Backends").click()
+        page.wait_for_url("**/admin/providers/backend/")
