@@ -9,7 +9,7 @@ import uvicorn
 from django.conf import settings
 
 from agenthub.asgi import application  # first: it sets up Django, which models need
-from agenthub.up.inherited import READY, STOPPING, listening_socket, tell
+from agenthub.up.inherited import READY, STOPPING, listening_socket, tell, wait_at_gate
 from proxy import runtime
 from proxy.shortway import ShortWayProtocol
 
@@ -65,5 +65,6 @@ def web_config() -> uvicorn.Config:
 
 def main() -> int:
     """Serve until SIGTERM. A start that fails exits with uvicorn's own status."""
+    wait_at_gate(os.environ)
     WebServer(web_config()).run(sockets=[listening_socket(os.environ)])
     return 0

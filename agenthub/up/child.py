@@ -11,7 +11,14 @@ from pathlib import Path
 
 from agenthub.core.clock import monotonic_seconds
 from agenthub.core.logs import PROCESS_NAME_VARIABLE
-from agenthub.up.inherited import LIFELINE_VARIABLE, LISTEN_VARIABLE, READY, STATUS_VARIABLE, STOPPING
+from agenthub.up.inherited import (
+    GATE_VARIABLE,
+    LIFELINE_VARIABLE,
+    LISTEN_VARIABLE,
+    READY,
+    STATUS_VARIABLE,
+    STOPPING,
+)
 from agenthub.up.restarts import deaths_in_a_row, pause_seconds
 
 log = logging.getLogger(__name__)
@@ -30,6 +37,7 @@ class ChildSpec:
     environ: Mapping[str, str] = field(repr=False)
     lifeline: int
     listen: int | None = None  # the listening socket, for web processes
+    gate: int | None = None  # what they wait at until the database is prepared
     tells_ready: bool = False
 
 
@@ -85,6 +93,8 @@ class Child:
         finally:
             os.close(writer)
         self.pid = process.pid
+        if self._stopping.is_set():  # while it was being started
+            self._signal(signal.SIGTERM)
         log.debug("child_started", extra={"child": self.spec.name, "pid": process.pid})
         loop = asyncio.get_running_loop()
         loop.add_reader(reader, self._listen, reader)
@@ -108,6 +118,9 @@ class Child:
         if spec.listen is not None:
             environ[LISTEN_VARIABLE] = str(spec.listen)
             inherited.append(spec.listen)
+        if spec.gate is not None:
+            environ[GATE_VARIABLE] = str(spec.gate)
+            inherited.append(spec.gate)
         return await start(spec.command, environ, inherited)
 
     async def _ended(self, process: asyncio.subprocess.Process) -> int:

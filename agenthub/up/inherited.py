@@ -1,4 +1,6 @@
-"""What a child of `agenthub up` inherits: the listening socket, a pipe to say how it is, and its parent's lifeline."""
+"""What a child of `agenthub up` inherits: its parent's lifeline, a pipe to say how it is, and for web processes the
+listening socket and the gate that opens when the database is prepared.
+"""
 
 import contextlib
 import os
@@ -10,6 +12,7 @@ from collections.abc import Mapping
 LISTEN_VARIABLE = "AGENTHUB_LISTEN_FD"
 STATUS_VARIABLE = "AGENTHUB_STATUS_FD"
 LIFELINE_VARIABLE = "AGENTHUB_LIFELINE_FD"
+GATE_VARIABLE = "AGENTHUB_GATE_FD"
 
 READY = "ready"
 STOPPING = "stopping"
@@ -18,6 +21,14 @@ STOPPING = "stopping"
 def listening_socket(environ: Mapping[str, str]) -> socket.socket:
     """The socket that the parent has bound."""
     return socket.socket(fileno=int(environ[LISTEN_VARIABLE]))
+
+
+def wait_at_gate(environ: Mapping[str, str]) -> None:
+    """Come back when the parent has prepared the database; until then a process may load its code, and no more."""
+    handle = environ.get(GATE_VARIABLE)
+    if handle is not None:
+        # Nobody ever writes: the parent opens the gate by closing its end, for this process and those after it.
+        os.read(int(handle), 1)
 
 
 def tell(environ: Mapping[str, str], word: str, seconds: float = 0) -> None:

@@ -27,6 +27,7 @@ class Supervisor:
         self._listen = listen
         # The children hold the reading end and this process the writing one, which only ever closes.
         self._lifeline, self._lifeline_end = os.pipe()
+        self._gate, self._gate_end = os.pipe()
         self._stop = asyncio.Event()
         self._stop_signals = 0
         self._keepers: dict[str, asyncio.Task[None]] = {}
@@ -40,11 +41,12 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal)
-        status = await self._prepare()
-        if status != 0 or self._stop.is_set():
-            return status
+        # The web processes load their code while the database is prepared, and serve once it is.
         self._keep(self._web)
-        status = await self._serve()
+        status = await self._prepare()
+        if status == 0 and not self._stop.is_set():
+            os.close(self._gate_end)
+            status = await self._serve()
         await self._end()
         return status
 
@@ -59,6 +61,7 @@ class Supervisor:
             environ=self._environ,
             lifeline=self._lifeline,
             listen=self._listen.fileno() if listens else None,
+            gate=self._gate if listens else None,
             tells_ready=listens,
         )
 

@@ -245,3 +245,11 @@ def test_many_nodes_share_postgresql_and_redis(tmp_path: Path, postgres_url: str
                     "database": "ok",
                     "redis": "ok",
                 }
+
+
+def test_a_database_that_is_away_ends_the_hub_and_names_the_step(tmp_path: Path) -> None:
+    url = f"postgresql://nobody@127.0.0.1:{free_port()}/nothing?connect_timeout=1"
+    status, said = refused(tmp_path, DATABASE_URL=url, **KEYS)
+    assert status == 1
+    assert "prepare_failed" in said
+    assert "web_failed_to_start" not in said
