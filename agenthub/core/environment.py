@@ -12,8 +12,8 @@ from agenthub.core.env import EnvError, Reader
 from agenthub.core.params import InvalidSetting, resolve
 from agenthub.core.secrets import stored_secrets
 
-SECRET_KEY_LENGTH = 50
-ADMIN_TOKEN_LENGTH = 16
+SECRET_KEY_LENGTH = 16
+ADMIN_TOKEN_LENGTH = 8
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
