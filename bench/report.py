@@ -155,11 +155,11 @@ def _percent(value: float | None) -> str:
 
 def _rest(results: Results) -> str:
     names = [name for name in _names(results) if name != "direct"]
-    streams = results.median("agenthub", "memory", "streams") or 0
+    streams = results.median("agenthub", "memory", "streams")
     heads = (
         "",
         "RSS at rest, MB",
-        f"with {streams:.0f} slow streams open, MB",
+        f"with {streams:.0f} slow streams open, MB" if streams else "with slow streams open, MB",
         "KB per stream",
         "CPU of a 256 KiB prompt ÷ of 1 kB",
         "µs added by 256 KiB",
