@@ -16,7 +16,13 @@ REFERENCE = DOCS / "reference"
 PAGES = [*ROOT.glob("*.md"), *DOCS.rglob("*.md")]
 PRODUCT = ("agenthub", "providers", "proxy", "heartbeat", "storagecustodian")
 
-PROCESS_INTERNAL = {"AGENTHUB_LISTEN_FD", "AGENTHUB_STATUS_FD", "AGENTHUB_LIFELINE_FD", "AGENTHUB_PROCESS_NAME"}
+PROCESS_INTERNAL = {
+    "AGENTHUB_LISTEN_FD",
+    "AGENTHUB_STATUS_FD",
+    "AGENTHUB_LIFELINE_FD",
+    "AGENTHUB_GATE_FD",
+    "AGENTHUB_PROCESS_NAME",
+}
 """What the parent tells its children; nobody else sets them."""
 
 VARIABLE = re.compile(r"(?:AGENTHUB|SIDECAR|LOG)_[A-Z_]+|DATABASE_URL|REDIS_URL")
