@@ -17,8 +17,10 @@ from proxy import snapshot
 from tests.factories import make_backend
 from tests.management import TOKEN, with_environment
 
+pytestmark = pytest.mark.django_db
+
 # The stream reads on threads of its own, so its rows have to be committed.
-pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
+committed = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
@@ -107,6 +109,7 @@ async def events_of(client: AsyncClient, **headers: str) -> AsyncGenerator[dict[
         yield json.loads(frame[6:])
 
 
+@committed
 async def test_the_stream_shows_the_backends_to_the_bearer_of_the_token() -> None:
     await asyncio.to_thread(make_backend, "one")
     with with_environment(admin_token=TOKEN):
@@ -118,6 +121,7 @@ async def test_the_stream_shows_the_backends_to_the_bearer_of_the_token() -> Non
     assert set(event["pool"]) == {"primary", "fallback"}
 
 
+@committed
 async def test_the_stream_goes_on_without_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
     def away(now: object) -> None:
         raise DatabaseError("gone")
@@ -130,6 +134,7 @@ async def test_the_stream_goes_on_without_the_database(monkeypatch: pytest.Monke
     assert (event["database"], event["total"]) == ("unavailable", None)
 
 
+@committed
 @pytest.mark.parametrize("loss", ["signed out", "locked", "role taken"])
 async def test_the_stream_ends_for_who_loses_the_right_to_it(monkeypatch: pytest.MonkeyPatch, loss: str) -> None:
     numbers = iter(range(1_000_000))
