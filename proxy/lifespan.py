@@ -16,6 +16,7 @@ from providers.services.cooldowns import cooldowns_expire
 from proxy import metrics, runtime, snapshot
 from proxy.journal import Journal
 from proxy.runtime import Runtime
+from proxy.snapshot import Snapshot
 from proxy.state.memory import MemoryState
 from proxy.upstream import ConnectionPool
 
@@ -88,7 +89,7 @@ async def _follow(made: Runtime, changed: asyncio.Event) -> None:
                 await changed.wait()
         changed.clear()
         try:
-            await in_thread(_catch_up)
+            found = await in_thread(_catch_up)
         except (DatabaseError, InterfaceError) as problem:
             # Keys and routes stay as they were known last: a database that is away is no reason to refuse anybody.
             logger.warning("snapshot_stale", extra={"reason": str(problem)})
@@ -97,16 +98,17 @@ async def _follow(made: Runtime, changed: asyncio.Event) -> None:
             # The edge of this loop: it must go on, whatever one reading has met.
             logger.exception("snapshot_failed")
             continue
-        if made.snapshot is not snapshot.current():
-            made.apply(snapshot.current())
+        if found is not made.snapshot:
+            # In one step, so that what /v1/models lists and what is served never differ.
+            made.apply(snapshot.install(found))
 
 
-def _catch_up() -> None:
+def _catch_up() -> Snapshot:
     now = utc_now()
     ends = (backend.cooldown_until for backend in snapshot.current().routing.by_id.values())
     if any(end is not None and end <= now.timestamp() for end in ends):
         cooldowns_expire(now)
-    snapshot.refresh()
+    return snapshot.newest()
 
 
 async def _tidy(made: Runtime) -> None:

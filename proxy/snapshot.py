@@ -49,7 +49,7 @@ def load() -> Snapshot:
     # The counters first: a change that comes between is then read twice rather than never.
     numbers = versions.read_all()
     environment = django_settings.ENVIRONMENT
-    return _install(
+    return install(
         Snapshot(
             routing=_routing(),
             callers=callers(),
@@ -61,24 +61,20 @@ def load() -> Snapshot:
     )
 
 
-def refresh() -> bool:
-    """Read again what has changed since; True if anything had."""
-    snapshot = _current
-    if snapshot is None:
-        load()
-        return True
+def newest() -> Snapshot:
+    """The snapshot as the database has it now, for `install`; the current one if nothing has changed since."""
+    snapshot = current()
     numbers = versions.read_all()
     changed = {name for name, number in numbers.items() if snapshot.versions.get(name) != number}
     if not changed:
-        return False
+        return snapshot
     if "routing" in changed:
         snapshot = replace(snapshot, routing=_routing())
     if "keys" in changed:
         snapshot = replace(snapshot, callers=callers())
     if "settings" in changed:
         snapshot = replace(snapshot, settings=runtime_settings())
-    _install(replace(snapshot, versions=numbers))
-    return True
+    return replace(snapshot, versions=numbers)
 
 
 def forget() -> None:
@@ -87,7 +83,8 @@ def forget() -> None:
     _current = None
 
 
-def _install(snapshot: Snapshot) -> Snapshot:
+def install(snapshot: Snapshot) -> Snapshot:
+    """Make it current."""
     global _current  # noqa: PLW0603 - one reference, swapped whole, read without a lock
     _current = snapshot
     return snapshot
