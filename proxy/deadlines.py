@@ -19,18 +19,19 @@ class Limited(Protocol):
 
 
 class Deadlines:
-    """Looks every 20 ms whether something is overdue, while there is anything to look at."""
+    """Looks every tick whether something is overdue, while there is anything to look at."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, tick_seconds: float = TICK_SECONDS) -> None:
+        self._tick_seconds = tick_seconds
         self._watched: set[Limited] = set()
         self._ticking = False
 
     def watch(self, limited: Limited) -> None:
-        """Call `limited.overdue` once its deadline has passed, at most 20 ms late, until `forget`."""
+        """Call `limited.overdue` once its deadline has passed, at most a tick late, until `forget`."""
         self._watched.add(limited)
         if not self._ticking:
             self._ticking = True
-            asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick)
+            asyncio.get_running_loop().call_later(self._tick_seconds, self._tick)
 
     def forget(self, limited: Limited) -> None:
         """It has ended."""
@@ -41,6 +42,6 @@ class Deadlines:
         for limited in [each for each in self._watched if each.deadline <= now]:
             limited.overdue(now)
         if self._watched:
-            asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick)
+            asyncio.get_running_loop().call_later(self._tick_seconds, self._tick)
         else:
             self._ticking = False

@@ -40,6 +40,7 @@ class Runtime:
         self.reporter = Reporter()
         self.room = WaitingRoom()
         self.deadlines = Deadlines()
+        self.idle_connections = Deadlines(tick_seconds=1.0)  # of clients, while no request is under way on them
         self.chance = random.Random()
         self.rotation = 0
         self.inflight = 0

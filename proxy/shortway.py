@@ -12,10 +12,12 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from agenthub.core.clock import monotonic_seconds
 from agenthub.core.errors import RequestTimeout
 from proxy import runtime
 from proxy.app import serve
 from proxy.client import BODY_SILENCE_SECONDS, Client, ClientGone, Headers
+from proxy.deadlines import Deadlines
 from proxy.exchange import Exchange
 from proxy.rules.endpoints import ENDPOINTS
 
@@ -28,6 +30,20 @@ class ShortWayProtocol(HttpToolsProtocol):
     """uvicorn's protocol with the short way beside its own."""
 
     _short: "SocketClient | None" = None
+    deadline = float("inf")  # when the idle connection is to be closed, see `overdue`
+
+    def on_message_begin(self) -> None:
+        """A request begins. Its ASGI scope is made only if it goes the usual way."""
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
+
+    def _usual_way(self) -> None:
+        url, headers, expect = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expect
+        self.headers.extend(headers)  # the list that the scope holds
+        super().on_headers_complete()
 
     def on_headers_complete(self) -> None:
         """Decide by the request's head which way it goes."""
@@ -42,20 +58,45 @@ class ShortWayProtocol(HttpToolsProtocol):
             or self.parser.should_upgrade()
             or (self.cycle is not None and not self.cycle.response_complete)
         ):
-            super().on_headers_complete()
+            self._usual_way()
             return
-        client = self._short = SocketClient(self, keep_alive=self.parser.should_keep_alive())
+        client = self._short = SocketClient(self, serving.idle_connections, keep_alive=self.parser.should_keep_alive())
         self.cycle = cast(Any, client)  # it answers to what uvicorn asks of a cycle
         task = self.loop.create_task(client.run(Exchange(serving, client, endpoint, self.headers)))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
+
+    def on_response_complete(self) -> None:
+        """An answer is out. uvicorn would start a timer and stop it at the next request; a look once a second does."""
+        if self.pipeline or self._short is None or self._short is not cast(Any, self.cycle):
+            super().on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+            self.deadline = monotonic_seconds() + self.timeout_keep_alive
+            self._short.idle_connections.watch(self)
+
+    def overdue(self, now: float) -> None:
+        """Nothing has come for the keep-alive time, unless a request is under way."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.deadline = now + self.timeout_keep_alive
+            return
+        self._forget()
+        if not self.transport.is_closing():
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone, also from under a request behind which another one waits already."""
         if self._short is not None and cast(Any, self.cycle) is not self._short and not self._short.response_complete:
             self._short.disconnected = True
             self._short.set()
+        self._forget()
         super().connection_lost(exc)
+
+    def _forget(self) -> None:
+        if self._short is not None:
+            self._short.idle_connections.forget(self)
 
     def resume_writing(self) -> None:
         """The client's socket has room again."""
@@ -78,15 +119,17 @@ class SocketClient(Client):
         "_waiter",
         "body",
         "disconnected",
+        "idle_connections",
         "keep_alive",
         "message_event",
         "more_body",
         "response_complete",
     )
 
-    def __init__(self, protocol: ShortWayProtocol, *, keep_alive: bool) -> None:
+    def __init__(self, protocol: ShortWayProtocol, idle_connections: Deadlines, *, keep_alive: bool) -> None:
         super().__init__(protocol.loop)
         self._protocol = protocol
+        self.idle_connections = idle_connections
         self._head = b""  # status and headers, until they go out with the first piece in one write
         self._chunked = False
         self._waiter: asyncio.Future[None] | None = None

@@ -10,6 +10,7 @@ import logging
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Protocol, cast
 from urllib.parse import urlsplit
 
@@ -123,7 +124,8 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._sink: Sink | None = None
         self._headers: list[tuple[bytes, bytes]] = []
-        self._header_bytes = 0
+        self._head_bytes = 0  # what has come while the head is not whole
+        self._has_head = False
         self._keep = False
         self._complete = False
         self._touched = False  # a byte of the present answer has come
@@ -140,7 +142,8 @@ class Connection(asyncio.Protocol):
         self._sink = sink
         self._complete = self._touched = self._body_until_close = False
         self._headers = []
-        self._header_bytes = 0
+        self._head_bytes = 0
+        self._has_head = False
         self.exchanges += 1
         self._transport.write(data)
 
@@ -199,6 +202,8 @@ class Connection(asyncio.Protocol):
             self.abort()
             return
         self._touched = True
+        if not self._has_head:
+            self._head_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -209,6 +214,8 @@ class Connection(asyncio.Protocol):
             self._fail(AnswerInvalid("The upstream's answer could not be taken in."))
         except httptools.HttpParserError as problem:
             self._fail(AnswerInvalid(f"The upstream's answer is not HTTP: {problem}."))
+        if not self._has_head and self._head_bytes > MOST_HEADER_BYTES:
+            self._fail(AnswerInvalid("The upstream's headers are too large."))
 
     def eof_received(self) -> bool:
         """The upstream has finished sending: fine only for a body without a length."""
@@ -249,16 +256,16 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header."""
-        self._header_bytes += len(name) + len(value)
-        if self._header_bytes > MOST_HEADER_BYTES:
-            self._fail(AnswerInvalid("The upstream's headers are too large."))
-            return
         self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """All headers; 1xx answers are stepped over."""
         status = self._parser.get_status_code()
         if status < 200:
+            return
+        self._has_head = True
+        if self._head_bytes > MOST_HEADER_BYTES and sum(map(len, chain(*self._headers))) > MOST_HEADER_BYTES:
+            self._fail(AnswerInvalid("The upstream's headers are too large."))
             return
         names = {name for name, _ in self._headers}
         self._body_until_close = b"content-length" not in names and b"transfer-encoding" not in names

@@ -8,12 +8,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from msgspec import Struct
+
 from providers.rules.table import BackendEntry, Candidate, ErrorKind
 from proxy.rules.routing import PassedOver
 
 
-@dataclass(slots=True)
-class Lease:
+class Lease(Struct):
     """A taken candidate: one request of its limits, until it is released."""
 
     candidate: Candidate

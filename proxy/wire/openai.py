@@ -1,6 +1,5 @@
 """OpenAI's wire format, as far as the proxy must understand it: as little as possible, and never by changing it."""
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -19,8 +18,7 @@ _ENVELOPE = msgspec.json.Decoder(Envelope)
 _TRUE = msgspec.Raw(b"true")
 
 
-@dataclass(frozen=True, slots=True)
-class Intake:
+class Intake(msgspec.Struct, frozen=True):
     """What the proxy reads of a request body."""
 
     envelope: Envelope
@@ -204,8 +202,7 @@ class _Answer(msgspec.Struct):
 _ANSWER = msgspec.json.Decoder(_Answer)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """What the proxy reads of a JSON answer with status 200."""
 
     usage: Usage | None

@@ -1,13 +1,12 @@
 """Token usage in disjoint classes, whatever way a provider counts."""
 
-from dataclasses import dataclass
+import msgspec
 
 MOST_TOKENS = 2**40
 """A count above this is a provider's mistake, not a bill."""
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True):
     """Tokens of one request. A prompt is input + cache_read + cache_write, a completion is output + reasoning."""
 
     input_tokens: int = 0
