@@ -17,6 +17,9 @@ from tests.stand_in import standin_in_thread
 
 MakeRoute = Callable[..., Route]
 
+MODES = ["embedded", "distributed", "asgi"]
+"""The hubs that a test may ask for with a parameter or fixture `mode`."""
+
 _hubs = pytest.StashKey[list[Hub]]()
 
 
@@ -46,6 +49,14 @@ def embedded_hub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 
 
 @pytest.fixture(scope="session")
+def asgi_hub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    """A hub that serves completions by ASGI, as all else."""
+    with Hub(tmp_path_factory.mktemp("asgi"), environ={"AGENTHUB_SHORT_WAY": "false"}) as running:
+        request.session.stash.setdefault(_hubs, []).append(running)
+        yield running
+
+
+@pytest.fixture(scope="session")
 def distributed_hub(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, postgres_server: str, redis_url: str
 ) -> Iterator[Hub]:
@@ -69,7 +80,7 @@ def distributed_hub(
 
 @pytest.fixture
 def hub(request: pytest.FixtureRequest) -> Hub:
-    """The hub of this test: embedded, unless the module asks for `mode` too."""
+    """The hub of this test: embedded, unless the test asks for another `mode`."""
     mode = request.getfixturevalue("mode") if "mode" in request.fixturenames else "embedded"
     running: Hub = request.getfixturevalue(f"{mode}_hub")
     return running

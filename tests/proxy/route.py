@@ -63,11 +63,19 @@ class Route:
         return backend
 
     def cooldowns(self, name: str) -> list[dict[str, Any]]:
-        """Its cooldown events, newest first."""
+        """Its cooldown events at this moment, newest first."""
         events: list[dict[str, Any]] = self.hub.management.request(
             "GET", "/stats/cooldown", backend_id=self.ids[name], limit=100
         )
         return events
+
+    def events(self, name: str, *, count: int = 1) -> list[dict[str, Any]]:
+        """Its cooldown events, the oldest first, once there are as many as expected; they are written off the path."""
+        found: list[dict[str, Any]] = wait_until(
+            lambda: (listed := self.cooldowns(name)) and len(listed) >= count and listed, f"{count} events of {name}"
+        )
+        assert len(found) == count
+        return found[::-1]
 
     def chat(self, **more: Any) -> dict[str, Any]:
         """The body of a chat request."""

@@ -1,7 +1,6 @@
 """Backends that were asked too often are left alone as long as they wish, and come back by one trial."""
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import httpx
 import pytest
@@ -20,15 +19,6 @@ def limited(**headers: str) -> Script:
     return Script(status=429, headers={name.replace("_", "-"): value for name, value in headers.items()})
 
 
-def events(route: Route, name: str = "first", *, count: int = 1) -> list[dict[str, Any]]:
-    """The cooldown events of a backend, the oldest first, once there are as many as expected."""
-    found: list[dict[str, Any]] = wait_until(
-        lambda: (listed := route.cooldowns(name)) and len(listed) >= count and listed, f"{count} events"
-    )
-    assert len(found) == count
-    return found[::-1]
-
-
 def ask(client: httpx.Client, route: Route) -> str:
     """The pool that answered."""
     answer = client.post(CHAT, json=route.chat())
@@ -43,7 +33,7 @@ def test_three_backends_of_which_the_first_wants_seven_seconds(
     three = route("first", "second", "third")
     three.script("first", limited(retry_after="7"))
     assert [ask(client, three) for _ in range(5)] == ["fallback"] * 5
-    [event] = events(three)
+    [event] = three.events("first")
     assert 7.0 <= event["cooldown_seconds"] <= 7.7
     assert (event["reason"], event["consecutive_count"], event["ended_at"]) == ("rate_limited", 1, None)
     backend = three.backend_when("first", status="cooling")
@@ -54,7 +44,7 @@ def test_without_a_given_time_it_is_thirty_seconds(client: httpx.Client, route: 
     two = route("first", "second")
     two.script("first", limited())
     ask(client, two)
-    [event] = events(two)
+    [event] = two.events("first")
     assert 30.0 <= event["cooldown_seconds"] <= 33.0
 
 
@@ -68,7 +58,7 @@ def test_twenty_in_flight_make_one_event(mode: str, client: httpx.Client, route:
         two.standin.open_gate(two.model)
         assert [each.result() for each in asking] == ["fallback"] * 20
     assert two.asked() == {"first": 20, "second": 20}
-    [event] = events(two)
+    [event] = two.events("first")
     assert 7.0 <= event["cooldown_seconds"] <= 7.7
     assert event["consecutive_count"] == 1
     assert two.backend_when("first", status="cooling")["consecutive_429_count"] == 1
@@ -87,7 +77,7 @@ def test_after_a_cooldown_one_trial_at_a_time_decides(mode: str, client: httpx.C
         trial.result()
     assert [ask(client, two) for _ in range(3)] == ["primary"] * 3
     assert two.backend_when("first", status="healthy", cooldown_until=None, consecutive_429_count=0)
-    [event] = events(two)
+    [event] = two.events("first")
     assert event["ended_at"] is not None
 
 
@@ -97,7 +87,7 @@ def test_each_further_429_doubles_until_a_success(hub: Hub, client: httpx.Client
         two.script("first", limited(), limited(), limited(), Script(), limited())
         wait_until(lambda: ask(client, two) == "primary", "The backend is back")
         assert ask(client, two) == "fallback"
-        four = events(two, count=4)
+        four = two.events("first", count=4)
     assert [event["consecutive_count"] for event in four] == [1, 2, 3, 1]
     for event, least in zip(four, [0.3, 0.6, 1.2, 0.3], strict=True):
         assert least <= event["cooldown_seconds"] <= least * 1.1
@@ -110,7 +100,7 @@ def test_a_given_time_is_kept_but_not_below_the_backoff_before(
         two = route("first", "second")
         two.script("first", limited(retry_after_ms="200"), limited(retry_after_ms="100"), limited(retry_after="9"))
         wait_until(lambda: ask(client, two) and len(two.seen("first")) == 3, "Three 429s")
-        three = events(two, count=3)
+        three = two.events("first", count=3)
     for event, least in zip(three, [0.2, 1.5, 9], strict=True):
         assert least <= event["cooldown_seconds"] <= least * 1.1
 
@@ -136,8 +126,8 @@ def test_the_later_end_stands_and_extends_the_open_event(
             two.wait_seen("second", lambda _: True, count=number + 1)
         for each in asking:
             each.result()
-    wait_until(lambda: events(two)[0]["cooldown_seconds"] >= 60, "The later end stands")
-    [event] = events(two)
+    wait_until(lambda: two.events("first")[0]["cooldown_seconds"] >= 60, "The later end stands")
+    [event] = two.events("first")
     assert 60 <= event["cooldown_seconds"] <= 67  # since the first 429
     assert event["consecutive_count"] == 1
 
@@ -147,7 +137,7 @@ def test_three_failures_in_a_row_cool_for_seconds_and_are_told_apart(client: htt
     two.script("first", Script(status=503))
     assert [ask(client, two) for _ in range(4)] == ["fallback"] * 4
     assert two.asked()["first"] == 3
-    [event] = events(two)
+    [event] = two.events("first")
     assert 5.0 <= event["cooldown_seconds"] <= 5.5
     assert event["reason"] == "failures"
 
@@ -168,7 +158,7 @@ def test_an_operator_ends_a_cooldown(client: httpx.Client, route: MakeRoute) -> 
     two.backend_when("first", status="cooling")
     two.hub.management.request("POST", f"/backends/{two.ids['first']}/clear-cooldown", {})
     wait_until(lambda: ask(client, two) == "primary", "The backend serves again", seconds=5)
-    [event] = events(two)
+    [event] = two.events("first")
     assert event["ended_at"] is not None
     two.backend_when("first", status="healthy", consecutive_429_count=0)
 
@@ -178,7 +168,7 @@ def test_the_log_keeps_the_beginning_of_the_answer_without_secrets(client: httpx
     secret = f"sk-upstream-first-{two.model}"
     two.script("first", Script(status=429, error_message=f"Key {secret} has asked too often. " + "x" * 1000))
     ask(client, two)
-    [event] = events(two)
+    [event] = two.events("first")
     assert "has asked too often" in event["response_summary"]
     assert secret not in event["response_summary"]
     assert len(event["response_summary"]) <= 200

@@ -1,4 +1,4 @@
-"""The main job in both modes, with the official client as it comes: what people do with a hub every day."""
+"""The main job in every mode, with the official client as it comes: what people do with a hub every day."""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -10,7 +10,7 @@ import pytest
 
 from agenthub.demo.standin.script import Script
 from tests.hub import Hub, wait_until
-from tests.proxy.conftest import MakeRoute
+from tests.proxy.conftest import MODES, MakeRoute
 from tests.proxy.route import CACHE_READ_PRICE, INPUT_PRICE, OUTPUT_PRICE
 from tests.proxy.streams import read_stream
 
@@ -19,9 +19,9 @@ pytestmark = [pytest.mark.timeout(180), pytest.mark.usefixtures("mode")]
 ASK: Any = [{"role": "user", "content": "Hello there"}]
 
 
-@pytest.fixture(scope="module", params=["embedded", "distributed"])
+@pytest.fixture(scope="module", params=MODES)
 def mode(request: pytest.FixtureRequest) -> str:
-    """Every test of this file runs in both modes."""
+    """Every test of this file runs in every mode."""
     return str(request.param)
 
 
@@ -137,7 +137,7 @@ def test_a_rate_limited_backend_is_stepped_over_unseen(official: openai.OpenAI, 
     for _ in range(3):
         assert official.chat.completions.create(model=three.model, messages=ASK).choices
     assert three.asked() == {"first": 1, "second": 3, "third": 0}
-    [event] = three.cooldowns("first")
+    [event] = three.events("first")
     assert 7.0 <= event["cooldown_seconds"] <= 7.7
     assert event["reason"] == "rate_limited"
 

@@ -14,6 +14,14 @@ from tests.proxy.conftest import MakeRoute, new_key
 
 CHAT = "/v1/chat/completions"
 
+pytestmark = pytest.mark.usefixtures("mode")
+
+
+@pytest.fixture(scope="module", params=["embedded", "asgi"])
+def mode(request: pytest.FixtureRequest) -> str:
+    """Every test of this file runs on both ways from the socket to the proxy."""
+    return str(request.param)
+
 
 def error_of(answer: httpx.Response, status: int) -> dict[str, Any]:
     """The error of an answer, after a look at its shape."""

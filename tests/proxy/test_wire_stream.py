@@ -16,6 +16,16 @@ from tests.proxy.route import Route
 from tests.proxy.streams import Streamed, pieces, read_stream
 
 CHAT = "/v1/chat/completions"
+
+pytestmark = pytest.mark.usefixtures("mode")
+
+
+@pytest.fixture(scope="module", params=["embedded", "asgi"])
+def mode(request: pytest.FixtureRequest) -> str:
+    """Every test of this file runs on both ways from the socket to the proxy."""
+    return str(request.param)
+
+
 TEXT = "word0 word1 word2 word3 word4 "
 WITH_USAGE = {"stream_options": {"include_usage": True}}
 
@@ -230,10 +240,12 @@ def test_a_stream_that_only_thinks_or_calls_tools_has_content(client: httpx.Clie
 def test_a_slow_reader_holds_its_backend_back_and_loses_nothing(
     hub: Hub, client: httpx.Client, route: MakeRoute, key: str
 ) -> None:
-    one = route("only")
+    one, other = route("only"), route("only")
     one.script("only", Script(text="x" * 100_000, chunks=1000))
     with asking_by_hand(hub, key, one.chat(stream=True)) as connection:
         [seen] = one.wait_seen("only", lambda each: each.stalled)
+        for _ in range(200):  # time enough for a hub that would take in all of it
+            assert client.post(CHAT, json=other.chat()).status_code == 200
         assert seen.chunks_sent < 300  # of 100 MB, what sockets and buffers hold
         received = 0
         while data := connection.recv(1 << 20):
