@@ -14,7 +14,7 @@ from proxy.rules.caller import ANYONE, Caller
 from proxy.rules.endpoints import Endpoint
 from proxy.rules.record import Attempt, ErrorType, RequestBegun, RequestEnded
 from proxy.runtime import Runtime
-from proxy.wire.openai import Intake
+from proxy.wire.openai import Intake, asked_tokens
 from proxy.wire.usage import Usage
 
 SESSION_HEADERS = (b"x-agenthub-session", b"x-session-id", b"session-id", b"session_id")
@@ -26,6 +26,7 @@ class Exchange:
     """What is known of the request so far. Mutable, and seen by one task only."""
 
     __slots__ = (
+        "_to_reserve",
         "attempts",
         "body",
         "caller",
@@ -69,6 +70,7 @@ class Exchange:
         self.recorded = False
         self.forwarded = False
         self.usage: Usage | None = None
+        self._to_reserve: int | None = None
         self.text: list[str] = []  # what was generated, as far as it is known
         self.first_content_at: float | None = None
         self.waited_seconds = 0.0
@@ -83,6 +85,13 @@ class Exchange:
         messages = self.intake.envelope.get("messages") or self.intake.envelope.get("prompt")
         start = bytes(messages)[:SESSION_PROMPT_BYTES] if messages is not None else b""
         return blake2b(start, key=self.caller.id.encode()[:64], digest_size=16).digest()
+
+    def tokens_to_reserve(self) -> int:
+        """What to reserve of a backend's tokens per minute: the prompt by estimate, and the answer's bound if the
+        caller gave one."""
+        if self._to_reserve is None:
+            self._to_reserve = estimate_prompt_tokens(self.body) + asked_tokens(self.intake)
+        return self._to_reserve
 
     def begin(self) -> None:
         """Write the beginning to the journal, once, before any backend sees the request. Raises JournalFull."""

@@ -74,12 +74,15 @@ class Failover:
         model = self.exchange.intake.model
         passed: Sequence[PassedOver]
         if not self._tried and self.runtime.room.occupied(model):
-            passed = await self._passed_over()  # who waits already came first
+            lease, passed = None, await self._passed_over()  # who waits already came first
         else:
             lease, passed = await self._take(in_order(self._pools(), self._ordering()))
             if lease is not None:
                 return lease
-        return await self._wait(model, passed) or await self._emergency()
+        if not self._emergency_tried:
+            # The emergency channel comes after the wait, and after it comes no other.
+            lease = await self._wait(model, passed)
+        return lease or await self._emergency()
 
     def _pools(self) -> tuple[PoolCandidates, ...]:
         # Looked up anew each time: the table may have changed while the request waited.
@@ -90,12 +93,16 @@ class Failover:
 
     async def _take(self, candidates: Iterable[Candidate]) -> tuple[Lease | None, Sequence[PassedOver]]:
         now = clock.monotonic_seconds()
-        return await self.runtime.state.take_first(candidates, now=now, banned=self._banned)
+        return await self.runtime.state.take_first(
+            candidates, now=now, banned=self._banned, tokens=self.exchange.tokens_to_reserve
+        )
 
     async def _passed_over(self) -> Sequence[PassedOver]:
         now = clock.monotonic_seconds()
         every = in_order(self._pools(), self._ordering())
-        return await self.runtime.state.passed_over(every, now=now, banned=self._banned)
+        return await self.runtime.state.passed_over(
+            every, now=now, banned=self._banned, tokens=self.exchange.tokens_to_reserve
+        )
 
     async def _wait(self, model: str, passed: Sequence[PassedOver]) -> Lease | None:
         """Stand in line, if somebody will be free within the queue's time."""
@@ -104,8 +111,10 @@ class Failover:
         if self._wait_until is None:
             self._wait_until = now + settings.queue_timeout_seconds * QUEUE_TOLERANCE
         ready_at = earliest(passed)
-        in_time = ready_at is not None and ready_at <= self._wait_until
-        if not settings.queue_timeout_seconds or not (in_time or worth_waiting(passed)):
+        soon = ready_at is not None and ready_at <= self._wait_until
+        # Nobody was taken although somebody is free: those who wait already come first, and that does not take long.
+        free = len(passed) < sum(len(pool.candidates) for pool in self._pools())
+        if not settings.queue_timeout_seconds or not (soon or free or worth_waiting(passed)):
             return None
         loop = asyncio.get_running_loop()
         until = loop.time() + self._wait_until - now
@@ -167,9 +176,17 @@ class Failover:
             now = clock.monotonic_seconds()
             exchange.upstream_seconds += now - began
             self._note(lease, outcome, began, now)
-            self.runtime.state.release(lease)
+            self.runtime.state.release(lease, used_tokens=self._used_tokens(lease, outcome))
             if self.runtime.room.depth:
                 self.runtime.room.poke()
+
+    def _used_tokens(self, lease: Lease, outcome: Outcome | None) -> int:
+        """What the attempt has cost of the backend's tokens per minute: nothing if it was refused, the reservation
+        where nobody says."""
+        if outcome is not None and outcome.verdict.next is not Next.ANSWER and not outcome.streamed:
+            return 0
+        usage = self.exchange.usage
+        return lease.reserved_tokens if usage is None else usage.prompt_tokens + usage.completion_tokens
 
     def _note(self, lease: Lease, outcome: Outcome | None, began: float, now: float) -> None:
         exchange = self.exchange

@@ -15,7 +15,8 @@ class Reason(StrEnum):
 
     COOLING = "cooling down"
     HALF_OPEN = "half-open, its trial request is under way"
-    NO_TOKENS = "out of requests per minute"
+    NO_REQUESTS = "out of requests per minute"
+    NO_TOKENS = "out of tokens per minute"
     BUSY = "at max concurrency"
     ERROR = "in error"
     DOWN = "down"

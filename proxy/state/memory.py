@@ -5,7 +5,8 @@ are monotonic; the table's epoch times are converted when it is applied.
 """
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 
 from agenthub.core.params import RuntimeSettings
 from providers.rules import cooldown as cooldowns
@@ -41,6 +42,8 @@ class BackendState:
         "refilled_at",
         "reset_count",
         "tokens",
+        "tpm_at",
+        "tpm_tokens",
         "trial_after",
         "trial_under_way",
         "window",
@@ -50,6 +53,8 @@ class BackendState:
         self.tokens = self.capacity = 0.0
         self.per_minute: float | None = None
         self.refilled_at = now
+        self.tpm_tokens = float("inf")  # full: the first look caps it at the bucket's capacity
+        self.tpm_at = now
         self.in_flight = 0
         self.latency_seconds = 0.0
         self.emergency_tokens = float("inf")  # full: the first look caps it at the bucket's capacity
@@ -75,6 +80,13 @@ class BackendState:
                 self.tokens, elapsed_seconds=now - self.refilled_at, per_minute=self.per_minute, capacity=self.capacity
             )
         self.refilled_at = now
+
+    def refill_tpm(self, per_minute: float, now: float) -> None:
+        """Bring the bucket of tokens per minute up to `now`; it holds at most one minute's tokens."""
+        self.tpm_tokens = bucket.refilled(
+            self.tpm_tokens, elapsed_seconds=now - self.tpm_at, per_minute=per_minute, capacity=per_minute
+        )
+        self.tpm_at = now
 
     def set_limit(self, per_minute: float | None, capacity: float, now: float) -> None:
         """A new limit applies to the running bucket: what was used stays used."""
@@ -137,7 +149,7 @@ class MemoryState:
             state.error_in_table = False
 
     async def take_first(
-        self, candidates: Iterable[Candidate], *, now: float, banned: frozenset[str] | set[str]
+        self, candidates: Iterable[Candidate], *, now: float, banned: AbstractSet[str], tokens: Callable[[], int]
     ) -> tuple[Lease | None, Sequence[PassedOver]]:
         """See `State.take_first`."""
         passed: list[PassedOver] = []
@@ -146,14 +158,14 @@ class MemoryState:
             if state is None or candidate.backend.id in banned:
                 passed.append(PassedOver(candidate, Reason.FAILED))
                 continue
-            refusal = self._refusal(state, candidate, now)
+            refusal = self._refusal(state, candidate, now, tokens)
             if refusal is None:
-                return self._take(state, candidate, now), passed
+                return self._take(state, candidate, now, tokens), passed
             passed.append(refusal)
         return None, passed
 
     async def passed_over(
-        self, candidates: Iterable[Candidate], *, now: float, banned: frozenset[str] | set[str]
+        self, candidates: Iterable[Candidate], *, now: float, banned: AbstractSet[str], tokens: Callable[[], int]
     ) -> Sequence[PassedOver]:
         """See `State.passed_over`."""
         passed: list[PassedOver] = []
@@ -161,11 +173,13 @@ class MemoryState:
             state = self._states.get(candidate.backend.id)
             if state is None or candidate.backend.id in banned:
                 passed.append(PassedOver(candidate, Reason.FAILED))
-            elif (refusal := self._refusal(state, candidate, now)) is not None:
+            elif (refusal := self._refusal(state, candidate, now, tokens)) is not None:
                 passed.append(refusal)
         return passed
 
-    def _refusal(self, state: BackendState, candidate: Candidate, now: float) -> PassedOver | None:
+    def _refusal(
+        self, state: BackendState, candidate: Candidate, now: float, tokens: Callable[[], int]
+    ) -> PassedOver | None:
         if state.error_kind is not ErrorKind.NONE:
             if state.error_kind is not ErrorKind.QUOTA or now < state.trial_after or state.trial_under_way:
                 return PassedOver(candidate, Reason.ERROR, detail=str(state.error_kind))
@@ -183,10 +197,27 @@ class MemoryState:
             state.refill(now)
             if not bucket.has(state.tokens):
                 wait = bucket.seconds_until(state.tokens, per_minute=state.per_minute)
-                return PassedOver(candidate, Reason.NO_TOKENS, now + wait, f"next in {wait:.1f} s")
+                return PassedOver(candidate, Reason.NO_REQUESTS, now + wait, f"next in {wait:.1f} s")
+        if candidate.backend.tpm_limit is not None:
+            return self._tokens_refusal(state, candidate, now, tokens)
         return None
 
-    def _take(self, state: BackendState, candidate: Candidate, now: float) -> Lease:
+    def _tokens_refusal(
+        self, state: BackendState, candidate: Candidate, now: float, tokens: Callable[[], int]
+    ) -> PassedOver | None:
+        per_minute = self._tokens_per_minute(candidate.backend)
+        state.refill_tpm(per_minute, now)
+        # What is larger than a whole minute's tokens goes out when the bucket is full, or it never would.
+        need = min(float(tokens()), per_minute)
+        if bucket.has(state.tpm_tokens, need):
+            return None
+        wait = bucket.seconds_until(state.tpm_tokens, per_minute=per_minute, need=need)
+        return PassedOver(candidate, Reason.NO_TOKENS, now + wait, f"enough in {wait:.1f} s")
+
+    def _tokens_per_minute(self, backend: BackendEntry) -> float:
+        return (backend.tpm_limit or 0) / self.processes
+
+    def _take(self, state: BackendState, candidate: Candidate, now: float, tokens: Callable[[], int]) -> Lease:
         lease = Lease(candidate, now)
         if state.half_open or state.error_kind is not ErrorKind.NONE:
             lease.trial = state.trial_under_way = True
@@ -194,6 +225,9 @@ class MemoryState:
                 state.trial_after = now + QUOTA_TRIAL_SECONDS
         if state.per_minute is not None:
             state.tokens -= 1.0
+        if candidate.backend.tpm_limit is not None:
+            lease.reserved_tokens = tokens()
+            state.tpm_tokens -= lease.reserved_tokens
         state.in_flight += 1
         return lease
 
@@ -217,11 +251,16 @@ class MemoryState:
         state.in_flight += 1
         return Lease(candidate, now, emergency=True)
 
-    def release(self, lease: Lease) -> None:
+    def release(self, lease: Lease, *, used_tokens: int) -> None:
         """See `State.release`."""
-        state = self._states.get(lease.candidate.backend.id)
+        backend = lease.candidate.backend
+        state = self._states.get(backend.id)
         if state is None:
             return
+        if backend.tpm_limit is not None:
+            # Settled by what was used; beyond the reservation the bucket goes below zero, and later requests wait.
+            settled = state.tpm_tokens + lease.reserved_tokens - used_tokens
+            state.tpm_tokens = min(self._tokens_per_minute(backend), settled)
         state.in_flight = max(0, state.in_flight - 1)
         if lease.trial:
             state.trial_under_way = False

@@ -4,7 +4,8 @@
 what is only this process's own knowledge is not.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,6 +22,7 @@ class Lease(Struct):
     taken_at: float  # monotonic seconds
     trial: bool = False  # the one request that a half-open backend gets, or the rare one of a backend out of quota
     emergency: bool = False
+    reserved_tokens: int = 0  # taken of the backend's tokens per minute by estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +55,23 @@ class State(Protocol):
     """Limits, cooldown clocks and counts of all backends."""
 
     async def take_first(
-        self, candidates: Iterable[Candidate], *, now: float, banned: frozenset[str] | set[str]
+        self, candidates: Iterable[Candidate], *, now: float, banned: AbstractSet[str], tokens: Callable[[], int]
     ) -> tuple[Lease | None, Sequence[PassedOver]]:
-        """Take the first candidate that may be taken (check and take are one step), else say why none could be."""
+        """Take the first candidate that may be taken (check and take are one step), else say why none could be.
+
+        `tokens` is asked for the estimate to reserve only where a backend has a limit of tokens per minute.
+        """
 
     async def passed_over(
-        self, candidates: Iterable[Candidate], *, now: float, banned: frozenset[str] | set[str]
+        self, candidates: Iterable[Candidate], *, now: float, banned: AbstractSet[str], tokens: Callable[[], int]
     ) -> Sequence[PassedOver]:
         """Who could not be taken at the moment and why, without taking anybody."""
 
     async def take_emergency(self, candidate: Candidate, *, now: float) -> Lease | None:
         """Take a token of the candidate's emergency bucket; None if it has none."""
 
-    def release(self, lease: Lease) -> None:
-        """The request has left the backend."""
+    def release(self, lease: Lease, *, used_tokens: int) -> None:
+        """The request has left the backend, and has used so many tokens of what it had reserved, or more."""
 
     def succeeded(self, lease: Lease, *, now: float, latency_seconds: float) -> bool:
         """Reset counts; True if there was something to reset that the database should know of."""

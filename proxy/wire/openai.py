@@ -9,7 +9,7 @@ from agenthub.core.errors import BadRequest, InvalidJson
 from proxy.rules.limits import MOST_MODEL_CHARACTERS
 from proxy.wire.sse import DONE
 from proxy.wire.unreadable import UNREADABLE
-from proxy.wire.usage import Usage, openai_usage
+from proxy.wire.usage import MOST_TOKENS, Usage, openai_usage
 
 Envelope = dict[str, msgspec.Raw]
 """A request body, opened but not unpacked: its members as the bytes that they were."""
@@ -56,6 +56,15 @@ def _member(envelope: Envelope, name: str) -> Any:
         return msgspec.json.decode(raw)
     except UNREADABLE:
         raise BadRequest(f"{name} can't be read.", param=name) from None
+
+
+def asked_tokens(intake: Intake) -> int:
+    """The most tokens that the caller wants generated; 0 where it does not say, or not in numbers."""
+    for name in ("max_completion_tokens", "max_tokens"):
+        value = _member(intake.envelope, name)
+        if type(value) is int and value > 0:
+            return min(value, MOST_TOKENS)
+    return 0
 
 
 def write_request(intake: Intake, *, native_id: str, ask_usage: bool) -> bytes:

@@ -164,7 +164,7 @@ def test_the_emergency_channel_prefers_the_exhausted_then_the_soonest_end() -> N
         passed("late", Reason.COOLING, 90),
         passed("soon", Reason.COOLING, 10),
         passed("dead", Reason.ERROR),
-        passed("tired", Reason.NO_TOKENS, 50),
+        passed("tired", Reason.NO_REQUESTS, 50),
         passed("failed", Reason.FAILED),
     ]
     assert [each.backend.id for each in emergency_order(every)] == ["tired", "soon", "late"]

@@ -49,6 +49,7 @@ class World:
     def __init__(self, backend: BackendEntry = BACKEND, *, processes: int = 1) -> None:
         self.backend = backend
         self.now = 1000.0
+        self.tokens = 0  # what a request reserves of the tokens per minute
         self.state = MemoryState(processes=processes, chance=Random(1))
         self.apply(backend)
 
@@ -64,7 +65,9 @@ class World:
         return self.try_take()[0]
 
     def try_take(self) -> tuple[Lease | None, Sequence[PassedOver]]:
-        return asyncio.run(self.state.take_first([self.candidate], now=self.now, banned=frozenset()))
+        return asyncio.run(
+            self.state.take_first([self.candidate], now=self.now, banned=frozenset(), tokens=lambda: self.tokens)
+        )
 
     def must_take(self) -> Lease:
         lease = self.take()
@@ -87,7 +90,7 @@ def test_a_bucket_gives_its_burst_and_then_its_rate() -> None:
     world = World(replace(BACKEND, rpm_limit=60, burst=3))
     assert [world.take() is not None for _ in range(4)] == [True, True, True, False]
     _, passed = world.try_take()
-    assert passed[0].reason is Reason.NO_TOKENS
+    assert passed[0].reason is Reason.NO_REQUESTS
     assert passed[0].ready_at == pytest.approx(world.now + 1)
     world.now += 1
     assert world.take() is not None
@@ -109,11 +112,38 @@ def test_each_process_enforces_its_share() -> None:
     assert (view.capacity, view.rate_per_minute) == (2, 15)
 
 
+def test_tokens_per_minute_are_reserved_by_estimate_and_settled_by_usage() -> None:
+    world = World(replace(BACKEND, tpm_limit=600))
+    world.tokens = 400
+    lease = world.must_take()
+    _, passed = world.try_take()
+    assert passed[0].reason is Reason.NO_TOKENS
+    assert passed[0].ready_at == pytest.approx(world.now + 20)
+    world.state.release(lease, used_tokens=100)  # 500 are left
+    second = world.must_take()
+    world.state.release(second, used_tokens=1300)  # 800 too many: a minute and a half goes by before 100 are there
+    world.tokens = 100
+    _, passed = world.try_take()
+    assert passed[0].ready_at == pytest.approx(world.now + 90)
+    world.now += 90
+    assert world.take() is not None
+
+
+def test_a_request_larger_than_a_minutes_tokens_goes_out_when_the_bucket_is_full() -> None:
+    world = World(replace(BACKEND, tpm_limit=600))
+    world.tokens = 100_000
+    lease = world.must_take()
+    world.state.release(lease, used_tokens=600)
+    assert world.reason() is Reason.NO_TOKENS
+    world.now += 60
+    assert world.take() is not None
+
+
 def test_max_concurrency_counts_what_is_under_way() -> None:
     world = World(replace(BACKEND, max_concurrency=1))
     lease = world.must_take()
     assert world.reason() is Reason.BUSY
-    world.state.release(lease)
+    world.state.release(lease, used_tokens=0)
     assert world.take() is not None
 
 
@@ -134,12 +164,12 @@ def test_the_count_grows_and_only_a_success_resets_it() -> None:
         begun = world.state.rate_limited(lease, now=world.now, given_seconds=None)
         assert begun is not None
         lengths.append(begun.seconds)
-        world.state.release(lease)
+        world.state.release(lease, used_tokens=0)
         world.now += begun.seconds
     assert [30 <= lengths[0] <= 33, 60 <= lengths[1] <= 66, 120 <= lengths[2] <= 132] == [True] * 3
     lease = world.must_take()
     assert world.state.succeeded(lease, now=world.now, latency_seconds=0.1) is True
-    world.state.release(lease)
+    world.state.release(lease, used_tokens=0)
     begun = world.state.rate_limited(world.must_take(), now=world.now, given_seconds=None)
     assert begun is not None
     assert begun.consecutive_count == 1
@@ -174,11 +204,11 @@ def test_after_a_cooldown_one_request_at_a_time_until_one_succeeds() -> None:
     trial = world.must_take()
     assert trial.trial
     assert world.reason() is Reason.HALF_OPEN
-    world.state.release(trial)  # it ended without telling anything, e.g. the caller's own mistake
+    world.state.release(trial, used_tokens=0)  # it ended without telling anything, e.g. the caller's own mistake
     trial = world.must_take()
     assert trial.trial
     world.state.succeeded(trial, now=world.now, latency_seconds=0.1)
-    world.state.release(trial)
+    world.state.release(trial, used_tokens=0)
     assert [world.must_take().trial for _ in range(3)] == [False] * 3
 
 
@@ -202,7 +232,7 @@ def test_three_failures_in_a_row_cool_and_grow_to_fifteen_seconds() -> None:
         begun = world.state.failed(world.must_take(), now=world.now)
         assert begun is not None
         lengths.append(begun.seconds)
-        world.state.release(Lease(world.candidate, world.now, trial=True))
+        world.state.release(Lease(world.candidate, world.now, trial=True), used_tokens=0)
     assert [10 <= lengths[0] <= 11, 15 <= lengths[1] <= 16.5, 15 <= lengths[2] <= 16.5] == [True] * 3
 
 
@@ -236,7 +266,7 @@ def test_a_spent_quota_gets_one_request_every_quarter_of_an_hour() -> None:
     assert trial.trial
     assert world.reason() is Reason.ERROR
     assert world.state.succeeded(trial, now=world.now, latency_seconds=0.1) is True
-    world.state.release(trial)
+    world.state.release(trial, used_tokens=0)
     assert world.take() is not None
 
 
