@@ -324,6 +324,7 @@ class ConnectionPool:
         if self._closed or not connection.reusable or len(stack) >= MOST_KEPT:
             connection.abort()
             return
+        connection.resume()  # the client may have been too slow for the last piece, which held the end of the answer
         connection.idle_since = clock.monotonic_seconds()
         stack.append(connection)
 

@@ -18,6 +18,7 @@ from tests.servers import free_port
 
 CHAT = "/v1/chat/completions"
 BOTH = pytest.mark.parametrize("stream", [False, True], ids=["json", "stream"])
+BELOW_DEFAULT_LIMITS = 9.0  # seconds; who waits for a default limit instead of the one that was set gives up before
 LONG_HEADER = b"HTTP/1.1 200 OK\r\n" + b"x" * 10**6
 TEXT = "word0 word1 word2 word3 word4 "
 
@@ -163,6 +164,7 @@ def full_house() -> Iterator[int]:
 def test_a_stream_without_content_in_time_goes_on_elsewhere(
     hub: Hub, client: httpx.Client, route: MakeRoute, script: Script
 ) -> None:
+    client.timeout = BELOW_DEFAULT_LIMITS
     with hub.settings(first_token_timeout_seconds=0.3):
         two = route("first", "second")
         two.script("first", script)
@@ -193,6 +195,7 @@ def test_answers_that_are_not_streamed_have_the_backends_time(hub: Hub, client: 
 
 
 def test_silence_everywhere_is_a_504(hub: Hub, client: httpx.Client, route: MakeRoute) -> None:
+    client.timeout = BELOW_DEFAULT_LIMITS
     with hub.settings(first_token_timeout_seconds=0.2):
         two = route("first", "second")
         for name in two.ids:

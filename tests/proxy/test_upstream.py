@@ -92,6 +92,30 @@ async def test_a_connection_is_used_again() -> None:
         assert (await exchange(connection)).body == b"ok"
 
 
+class SlowReader(Collected):
+    """A sink that wants no more after each piece."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__()
+        self._connection = connection
+
+    def on_data(self, data: bytes) -> None:
+        super().on_data(data)
+        self._connection.pause()
+
+
+async def test_a_connection_whose_answer_ended_while_it_was_paused_is_used_again() -> None:
+    pool = ConnectionPool(allow_private=True)
+    async with server(answering(OK, OK)) as origin:
+        connection = await pool.connect(origin)
+        slow = SlowReader(connection)
+        connection.start(slow, REQUEST)
+        await slow.over.wait()
+        pool.settle(origin, connection)
+        assert pool.kept(origin) is connection
+        assert (await exchange(connection)).body == b"ok"
+
+
 async def test_a_chunked_body_and_informational_answers() -> None:
     hints = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"

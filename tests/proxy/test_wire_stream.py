@@ -5,13 +5,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 
 from agenthub.demo.standin.script import Script
 from tests.hub import Hub, wait_until
-from tests.proxy.conftest import MakeRoute
+from tests.proxy.conftest import MakeRoute, new_key
 from tests.proxy.route import Route
 from tests.proxy.streams import Streamed, pieces, read_stream
 
@@ -161,6 +162,7 @@ AFTER_CONTENT = {
 def test_what_goes_wrong_after_content_ends_with_an_error_and_abnormally(
     hub: Hub, client: httpx.Client, route: MakeRoute, script: Script
 ) -> None:
+    client.timeout = 20  # seconds, far below the default limit of silence
     with hub.settings(stream_idle_timeout_seconds=0.5):
         two = route("first", "second")
         two.script("first", script)
@@ -201,7 +203,7 @@ def test_a_malformed_event_is_dropped(client: httpx.Client, route: MakeRoute, ev
     one = route("only")
     one.script("only", Script(inserts={at: event}))
     streamed = read_stream(client, one.chat())
-    assert (streamed.text, streamed.done, streamed.broken) == (TEXT, True, False)
+    assert (streamed.text, streamed.done, streamed.broken) == (TEXT, True, False), (streamed, one.seen("only"))
     assert len(streamed.events) == 8
 
 
@@ -218,7 +220,7 @@ def test_a_stream_with_a_finish_reason_is_complete_without_done(
     one = route("only")
     one.script("only", script)
     streamed = read_stream(client, one.chat())
-    assert (streamed.text, streamed.done, streamed.broken) == (TEXT, True, False)
+    assert (streamed.text, streamed.done, streamed.broken) == (TEXT, True, False), (streamed, one.seen("only"))
     record = hub.record(one.model)
     assert (record["error_type"], record["output_tokens"], record["estimated"]) == ("", 5, False)
 
@@ -286,6 +288,16 @@ def test_a_caller_that_leaves_a_stream_cancels_it_and_is_recorded(
     assert record["output_tokens"] > 0
     assert two.asked() == {"first": 1, "second": 0}
     assert two.backend("first")["status"] == "healthy"
+
+
+def test_a_caller_that_leaves_in_the_middle_of_its_request_is_recorded(hub: Hub, client: httpx.Client) -> None:
+    key = new_key(hub, agent_id=(agent := f"agent-{uuid4().hex}"))
+    host, port = hub.base_url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        head = f"POST {CHAT} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {key}\r\nContent-Length: 1000\r\n\r\n"
+        connection.sendall(head.encode() + b'{"model": "m"')
+    [record] = wait_until(lambda: hub.rows("providers_usagerecord", agent_id=agent), "The record")
+    assert (record["status"], record["error_type"], record["backend_id"]) == (499, "client_gone", "")
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["json", "stream"])
