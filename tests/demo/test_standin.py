@@ -128,6 +128,14 @@ async def test_a_drip_says_the_same_in_small_pieces(standin: StandIn, client: ht
     assert dripped.text == whole.text
 
 
+async def test_answers_are_compressed_as_told(standin: StandIn, client: httpx.AsyncClient) -> None:
+    standin.script("a", Script(gzip=True))
+    for ask in (ASK, STREAM):
+        answer = await client.post(f"{standin.url('a')}/chat/completions", json=ask)
+        assert answer.headers["content-encoding"] == "gzip"
+        assert "word0" in answer.text
+
+
 def test_scripts_are_read_from_json() -> None:
     scripts = read_scripts(b'{"a": [{"status": 429, "headers": {"retry-after": "7"}, "inserts": {"2": "x"}}]}')
     assert scripts == {"a": (Script(status=429, headers={"retry-after": "7"}, inserts={2: "x"}),)}

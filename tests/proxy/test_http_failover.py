@@ -122,6 +122,25 @@ def test_a_backend_that_refuses_connections_is_left(client: httpx.Client, route:
 
 
 @BOTH
+def test_a_model_that_nobody_can_be_reached_for_is_an_honest_503(
+    client: httpx.Client, route: MakeRoute, stream: bool
+) -> None:
+    nobody = f"http://127.0.0.1:{free_port()}/v1"
+    two = route("first", "second", addresses={"first": nobody, "second": nobody})
+    answer = client.post(CHAT, json=two.chat(stream=stream))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "all_pools_exhausted")
+    assert int(answer.headers["retry-after"]) >= 1
+
+
+@BOTH
+def test_what_is_compressed_against_our_wish_is_unpacked(client: httpx.Client, route: MakeRoute, stream: bool) -> None:
+    two = route("first", "second")
+    two.script("first", Script(gzip=True))
+    assert ask(client, two.chat(), stream=stream) == TEXT
+    assert two.asked() == {"first": 1, "second": 0}
+
+
+@BOTH
 def test_a_reset_before_the_first_byte_is_left(client: httpx.Client, route: MakeRoute, stream: bool) -> None:
     two = route("first", "second")
     two.script("first", Script(cut="reset", cut_before_head=True))

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import struct
+import zlib
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from agenthub.demo.standin.server import StandIn
 
 _LINGER_NOT = struct.pack("ii", 1, 0)
+_GZIP = 31  # zlib's word for a gzip header and the largest window
 _FOREVER = 10_000_000.0
 _PHRASES = {each.value: each.phrase for each in HTTPStatus}
 
@@ -37,6 +39,7 @@ class Connection(asyncio.Protocol):
         self._body: list[bytes] = []
         self._seen: Seen | None = None
         self._answering: asyncio.Task[None] | None = None
+        self._packer = zlib.compressobj(wbits=_GZIP)
         self._writable = asyncio.Event()
         self._writable.set()
 
@@ -147,8 +150,10 @@ class Connection(asyncio.Protocol):
         await self._send_json(script, status, answers.error_body(status, code=code, message=message))
 
     async def _send_json(self, script: Script, status: int, body: bytes) -> None:
+        body = zlib.compress(body, wbits=_GZIP) if script.gzip else body
         length = len(body) if script.content_length is None else script.content_length
-        head = _head(status, {"content-type": "application/json", "content-length": str(length), **script.headers})
+        headers = {"content-type": "application/json", "content-length": str(length), **_encoding(script)}
+        head = _head(status, {**headers, **script.headers})
         if script.cut:
             await self._write(head + body[: script.cut_after], script)
             raise _Cut
@@ -158,9 +163,10 @@ class Connection(asyncio.Protocol):
 
     async def _stream(self, seen: Seen, endpoint: str, script: Script, request: dict[str, Any]) -> None:
         events = answers.StreamEvents(endpoint, script, request)
+        self._packer = zlib.compressobj(wbits=_GZIP)
         framing = {"transfer-encoding": "chunked"} if script.chunked else {"connection": "close"}
         headers = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache", **framing}
-        await self._write(_head(script.status, {**headers, **script.headers}), script)
+        await self._write(_head(script.status, {**headers, **_encoding(script), **script.headers}), script)
         await self._event(events.opening(), script)
         for number in range(script.chunks + 1):
             await self._event(raw(script.inserts.get(number, "")), script)
@@ -194,6 +200,8 @@ class Connection(asyncio.Protocol):
 
     async def _event(self, event: bytes, script: Script) -> None:
         if event:
+            if script.gzip:
+                event = self._packer.compress(event) + self._packer.flush(zlib.Z_SYNC_FLUSH)
             await self._write(b"%x\r\n%b\r\n" % (len(event), event) if script.chunked else event, script)
 
     async def _write(self, data: bytes, script: Script) -> None:
@@ -214,6 +222,10 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
         else:
             self._transport.close()
+
+
+def _encoding(script: Script) -> dict[str, str]:
+    return {"content-encoding": "gzip"} if script.gzip else {}
 
 
 def _head(status: int, headers: dict[str, str]) -> bytes:

@@ -48,6 +48,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     cut_after: int = 0  # chunks that go out before the cut; of a JSON answer, bytes of the body
     cut_before_head: bool = False
     content_length: int | None = None  # a wrong one, for a JSON answer
+    gzip: bool = False  # compressed, whatever the request accepts
     chunked: bool = True  # False: a stream that ends with its connection
 
 
