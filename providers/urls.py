@@ -11,9 +11,12 @@ from providers.api.backends import (
 )
 from providers.api.pools import PoolsView, PoolView
 from providers.api.stats import CooldownView, DailyView, HourlyView, TotalView
+from providers.api.transfer import BackendsExportView, BackendsImportView
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("backends", BackendsView.as_view(), name="backends"),
+    path("backends/export", BackendsExportView.as_view(), name="backends-export"),
+    path("backends/import", BackendsImportView.as_view(), name="backends-import"),
     path("backends/<str:backend_id>", BackendView.as_view(), name="backend"),
     path("backends/<str:backend_id>/test", BackendTestView.as_view(), name="backend-test"),
     path("backends/<str:backend_id>/discover", BackendDiscoverView.as_view(), name="backend-discover"),

@@ -1,7 +1,7 @@
 """Roles: three groups of Django, whose permissions hold alike in the admin and in the management API."""
 
 from django.apps import AppConfig
-from django.contrib.auth.models import Group, Permission
+from django.contrib.auth.models import AnonymousUser, Group, Permission, User
 
 ADMINISTRATORS, OPERATORS, VIEWERS = "Administrators", "Operators", "Viewers"
 
@@ -24,6 +24,11 @@ def roles_grant(app: AppConfig) -> None:
     ):
         group, _ = Group.objects.get_or_create(name=role)
         group.permissions.add(*granted)
+
+
+def is_administrator(user: User | AnonymousUser) -> bool:
+    """Whether a person may see what even operators may not."""
+    return bool(user.is_active and (user.is_superuser or user.groups.filter(name=ADMINISTRATORS).exists()))
 
 
 def _is_operators(permission: Permission, app_label: str) -> bool:

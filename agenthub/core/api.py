@@ -41,7 +41,10 @@ class Operation:
     summary: str
     answer: type[Serializer[Any]]
     body: type[Serializer[Any]] | None = None
-    many: bool = False  # a plain array, with limit and offset
+    many: bool = False  # a plain array
+    paged: bool = True  # where it is an array: with limit and offset
+    body_many: bool = False
+    texts: tuple[str, ...] = ()  # media types in which the answer to a GET, else the body, may also come
     keyed: bool = False  # an object that holds one answer by each name
     status: int = 200
     query: tuple[Query, ...] = ()
@@ -78,7 +81,7 @@ class HouseView(APIView):
 
     operations: ClassVar[Mapping[str, Operation]] = {}
 
-    parser_classes = (BoundedJSONParser,)
+    parser_classes: tuple[type[BaseParser], ...] = (BoundedJSONParser,)
 
     def get_exception_handler(self) -> Callable[..., Response | None]:
         """Errors of these views have one shape."""

@@ -11,6 +11,8 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
+from agenthub.core.access import is_administrator
+
 TOKEN_ACTOR = "API token"  # noqa: S105 - a name, no token
 
 
@@ -54,6 +56,12 @@ def note_actor(actor: str) -> None:
     context: dict[str, Any] | None = auditlog_value.get(None)
     if context is not None:
         context["additional_data"] = {"actor": actor}
+
+
+def administers(request: Request) -> bool:
+    """Whether the caller is an administrator, or bears the token, which stands above the roles."""
+    user: User | TokenBearer | Any = request.user
+    return isinstance(user, TokenBearer) or is_administrator(user)
 
 
 class StaffSessionAuthentication(SessionAuthentication):

@@ -67,7 +67,10 @@ class HouseSchema(AutoSchema):
 
     def get_request_serializer(self) -> Any:
         """The body."""
-        return self.said.body if self.said else None
+        if self.said is None or self.said.body is None:
+            return None
+        body: Any = self.said.body(many=True) if self.said.body_many else self.said.body
+        return {"application/json": body} | dict.fromkeys(self.said.texts, str) if self.said.texts else body
 
     def get_override_parameters(self) -> list[Any]:
         """The query, and the headers of lists."""
@@ -77,7 +80,7 @@ class HouseSchema(AutoSchema):
             OpenApiParameter(each.name, _KINDS[each.kind], OpenApiParameter.QUERY, description=each.help)
             for each in self.said.query
         ]
-        return [*query, *_PAGING] if self.said.many else query
+        return [*query, *_PAGING] if self.said.many and self.said.paged else query
 
     def get_response_serializers(self) -> Any:
         """The answer and the errors."""
@@ -89,7 +92,10 @@ class HouseSchema(AutoSchema):
             answer = {"type": "object", "additionalProperties": one}
         expected = {400, 401, 403, *self.said.errors}
         errors = {status: OpenApiResponse(ErrorAnswer, description=_ERRORS[status]) for status in sorted(expected)}
-        return {self.said.status: answer, **errors}
+        texts: dict[Any, Any] = {}
+        if self.said.texts and self.said.body is None:
+            texts[self.said.status, *self.said.texts] = str
+        return {self.said.status: answer, **texts, **errors}
 
     def _is_list_view(self, serializer: Any = None) -> bool:
         # Arrays are said to be arrays; nothing is guessed from names, and nothing is wrapped in pages.

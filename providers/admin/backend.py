@@ -13,11 +13,11 @@ from django.utils.html import format_html
 from unfold.admin import StackedInline
 from unfold.decorators import action, display
 
-from agenthub.core.admin.base import HouseAdmin
 from agenthub.core.crypto import Unreadable
 from agenthub.core.ids import short_id
 from agenthub.core.versions import bump
 from providers.admin.forms import BackendForm, MappingForm
+from providers.admin.transfer import TransferAdmin
 from providers.models import Backend, ModelMapping
 from providers.probes import Discovered, Tested, backend_discover, backends_test, reach_warning
 from providers.rules.base_url import base_url_warnings
@@ -64,7 +64,7 @@ class MappingInline(StackedInline):
 
 
 @admin.register(Backend)
-class BackendAdmin(HouseAdmin):
+class BackendAdmin(TransferAdmin):
     """Everything about a backend on one page."""
 
     form = BackendForm
@@ -86,7 +86,7 @@ class BackendAdmin(HouseAdmin):
     search_help_text = "Search by name, label, base URL, id or model."
     ordering = ("pool__order", "name")
     readonly_fields = ("id", "source", "status_shown", "trouble", "health_shown", "created_at", "updated_at")
-    actions = ("test", "discover", "clear_cooldown", "enable", "disable", "duplicate")
+    actions = ("test", "discover", "clear_cooldown", "enable", "disable", "duplicate", "export")
     actions_submit_line = ("save_and_test", "save_and_discover")
 
     def get_fieldsets(self, request: HttpRequest, obj: Backend | None = None) -> Any:
