@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from agenthub.core.crypto import KeyRing, MalformedKey
 from agenthub.core.env import EnvError, Reader
 from agenthub.core.params import InvalidSetting, resolve
-from agenthub.core.secrets import stored_secrets
+from agenthub.core.secrets import stored_secret, stored_secrets
 
 SECRET_KEY_LENGTH = 16
 ADMIN_TOKEN_LENGTH = 8
@@ -145,6 +145,10 @@ def _secrets(read: Reader, data_dir: Path, *, distributed: bool) -> dict[str, st
         "AGENTHUB_SECRET_KEY": read.text("AGENTHUB_SECRET_KEY"),
         "AGENTHUB_ADMIN_TOKEN": read.text("AGENTHUB_ADMIN_TOKEN", sidecar="SIDECAR_ADMIN_TOKEN"),
     }
+    if not distributed and read.raw("AGENTHUB_ENCRYPTION_KEY")[1] is None:
+        # A hub that has made a key of its own keeps to it: beside an import, the older name is the key of Sidecar.
+        own = stored_secret(data_dir, "AGENTHUB_ENCRYPTION_KEY")
+        given["AGENTHUB_ENCRYPTION_KEY"] = own or given["AGENTHUB_ENCRYPTION_KEY"]
     missing = [name for name, value in given.items() if value is None]
     known = {name: value for name, value in given.items() if value is not None}
     if not distributed:

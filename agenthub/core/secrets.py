@@ -43,6 +43,17 @@ def stored_secrets(folder: Path, names: Iterable[str]) -> dict[str, str]:
         ) from None
 
 
+def stored_secret(folder: Path, name: str) -> str | None:
+    """One secret out of the data folder, None where it is not there; nothing is made. Raises EnvError."""
+    file = folder / FILE_NAME
+    try:
+        return _parsed(file.read_text(encoding="utf-8")).get(name) or None
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError):
+        raise EnvError(f"AGENTHUB_DATA_DIR: {file} can't be read; see to its owner and mode.") from None
+
+
 def private_folder(folder: Path) -> None:
     """Make `folder` where it is missing, and keep others out of it."""
     folder.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)

@@ -141,6 +141,12 @@ class DailyStats(UsageSums):
     date = models.DateField()
     pool = models.CharField(max_length=64, blank=True, default="")
     unique_backends = models.IntegerField(default=0, help_text="Backends that answered or were tried last.")
+    imported = models.JSONField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="What an import has added, so that the next one adds the rest.",
+    )
 
     class Meta:
         verbose_name_plural = "daily stats"

@@ -48,6 +48,14 @@ def base_url_put_right(url: str) -> str:
     return bare.replace(doubled, f"/{versions[0]}") if len(versions) != len(set(versions)) else bare
 
 
+def probe_path_put_right(path: str) -> str:
+    """A path for probes without the version, which the base URL has; `none` turns probing off."""
+    parts = [part for part in path.strip().split("/") if part]
+    while parts and _VERSION.match(parts[0]):
+        parts.pop(0)
+    return "none" if parts in ([], ["none"]) else "/" + "/".join(parts)
+
+
 def base_url_warnings(url: str) -> list[str]:
     """What looks wrong with a base URL that may be saved all the same, with a proposal."""
     bare = url.rstrip("/")

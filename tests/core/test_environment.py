@@ -153,3 +153,9 @@ def test_which_host_names_are_answered(
 def test_a_data_folder_that_can_not_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert refusal(tmp_path / "file" / "data").startswith("AGENTHUB_DATA_DIR: ")
+
+
+def test_a_hub_with_a_key_of_its_own_keeps_to_it_beside_the_older_name(tmp_path: Path) -> None:
+    own = environment(tmp_path).encryption_key
+    assert environment(tmp_path, SIDECAR_ENCRYPTION_KEY=KEY).encryption_key == own
+    assert environment(tmp_path, AGENTHUB_ENCRYPTION_KEY=KEY).encryption_key == KEY

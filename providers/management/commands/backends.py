@@ -51,7 +51,9 @@ class Command(HouseCommand):
         for word, text in TRANSFERS.items():
             one = words.add_parser(word, help=text)
             one.add_argument("file", nargs="?" if word == "export" else None, help="Its name tells the format.")
-            one.add_argument("--format", choices=[kind.value for kind in Format], help="Where the name tells none; json unless told.")
+            one.add_argument(
+                "--format", choices=[kind.value for kind in Format], help="Where the name tells none; json unless told."
+            )
             self._offer_json(one)
             if word == "export":
                 one.add_argument("--with-keys", action="store_true", help="API keys and extra headers in the clear.")
