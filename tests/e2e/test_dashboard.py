@@ -148,9 +148,9 @@ def test_charts_of_every_span_by_keyboard(browser: Browser, busy_hub: Hub) -> No
 def test_the_colours_of_charts_follow_the_theme(browser: Browser, busy_hub: Hub) -> None:
     with watched(browser, busy_hub, color_scheme="light") as seen:
         page = seen.sign_in()
-        colour = (
-            "Chart.getChart(document.querySelector('[data-chart=requests] canvas')).data.datasets[0].backgroundColor"
-        )
+        # Until the first figures have come there is no chart, or one without data.
+        chart = "Chart.getChart(document.querySelector('[data-chart=requests] canvas'))"
+        colour = f"{chart}?.data.datasets[0]?.backgroundColor"
         page.wait_for_function(f"{colour} === '#4f46e5'")
         page.emulate_media(color_scheme="dark")
         page.evaluate("document.documentElement.classList.add('dark')")
