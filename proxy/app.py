@@ -28,7 +28,7 @@ from proxy.failover import Failover
 from proxy.rules.caller import Caller
 from proxy.rules.endpoints import ENDPOINTS
 from proxy.rules.record import ErrorType
-from proxy.rules.routing import near_misses
+from proxy.rules.routing import candidates_for, near_misses
 from proxy.rules.verdict import Next
 from proxy.runtime import Runtime
 from proxy.wire.errors import error_body, error_event, retry_after
@@ -130,7 +130,7 @@ async def _take_in(exchange: Exchange) -> None:
     model = exchange.intake.model
     if not exchange.caller.may_use(model):
         raise ModelNotAllowed(f"The client key may not use the model {model!r}.", param="model")
-    if model not in runtime.snapshot.routing.by_model:
+    if not candidates_for(runtime.snapshot.routing, model, exchange.endpoint.kinds):
         raise _model_not_found(exchange, model)
     seconds = runtime.snapshot.settings.stream_keepalive_seconds
     if seconds and exchange.intake.stream:

@@ -86,7 +86,8 @@ class Failover:
 
     def _pools(self) -> tuple[PoolCandidates, ...]:
         # Looked up anew each time: the table may have changed while the request waited.
-        return candidates_for(self.runtime.snapshot.routing, self.exchange.intake.model)
+        exchange = self.exchange
+        return candidates_for(self.runtime.snapshot.routing, exchange.intake.model, exchange.endpoint.kinds)
 
     def _ordering(self) -> Ordering:
         return self.runtime.ordering(self.exchange.session)

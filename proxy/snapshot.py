@@ -15,7 +15,7 @@ from agenthub.core.settings_store import runtime_settings
 from providers.rules.table import RoutingTable, routing_table
 from providers.selectors import routing_pools
 from proxy.rules.caller import Caller
-from proxy.rules.endpoints import SPOKEN
+from proxy.rules.endpoints import KINDS
 from proxy.rules.keyhash import pepper
 from proxy.selectors import callers
 
@@ -36,7 +36,7 @@ _current: Snapshot | None = None
 
 
 def _routing() -> RoutingTable:
-    return routing_table(routing_pools(), served=SPOKEN)
+    return routing_table(routing_pools(), kinds=KINDS)
 
 
 def current() -> Snapshot:

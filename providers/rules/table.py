@@ -4,7 +4,7 @@
 keys, so nothing in it may be logged: the secret fields stay out of every `repr`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import accumulate
@@ -86,6 +86,25 @@ class MappingEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """How a backend's connections are made, where that differs from dialling it and trusting the system's CAs."""
+
+    proxy: str = field(default="", repr=False)  # http(s)://[user:password@]host:port of an outgoing proxy
+    ca_bundle: str = ""  # PEM certificates to trust instead of the system's
+    client_certificate: str = field(default="", repr=False)  # PEM: a certificate chain and its private key
+
+
+class Service(StrEnum):
+    """What a backend may be asked for without naming a model."""
+
+    FILES = "files"
+    MODERATIONS = "moderations"
+    IMAGES = "images"
+    AUDIO = "audio"
+    RERANK = "rerank"
+
+
+@dataclass(frozen=True, slots=True)
 class BackendEntry:
     """One backend as the proxy sees it. Times are epoch seconds."""
 
@@ -97,6 +116,8 @@ class BackendEntry:
     api: ApiKind
     api_key: str = field(repr=False)  # "" where the upstream wants none
     extra_headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    way: Way = Way()
+    services: frozenset[Service] = frozenset()
     timeout_seconds: float = 120
     rpm_limit: int | None = 40  # None: unlimited
     burst: int = 40  # capacity of the bucket; of no meaning where rpm_limit is None
@@ -146,35 +167,97 @@ class PoolCandidates:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelRoute:
+    """What operators have said of one model name that clients use, beside the mappings."""
+
+    name: str
+    target: str = ""  # the canonical model that the name stands for; "": itself
+    fallbacks: tuple[str, ...] = ()  # canonical models that serve, in order, when every backend of the first is out
+    resume: bool = False  # a stream that is cut goes on at another backend
+    cache_seconds: int = 0  # how long equal requests get the same answer; 0: never
+
+
+NO_ROUTE = ModelRoute("")
+
+Index = Mapping[str, tuple[PoolCandidates, ...]]
+
+
+@dataclass(frozen=True, slots=True)
 class RoutingTable:
-    """All pools in order, and for each canonical model its candidates by pool (enabled backends only)."""
+    """All pools in order, and for each model name its candidates by pool (enabled backends only).
+
+    The names are those that clients use: canonical models, and the aliases of routes. Candidates of fallbacks come
+    after all of the model's own.
+    """
 
     pools: tuple[PoolEntry, ...] = ()
-    by_model: Mapping[str, tuple[PoolCandidates, ...]] = field(default_factory=dict)
+    by_model: Index = field(default_factory=dict)
     by_id: Mapping[str, BackendEntry] = field(default_factory=dict)
+    by_kinds: Mapping[frozenset[ApiKind], Index] = field(default_factory=dict)  # `by_model`, for some kinds of backends
+    by_service: Mapping[Service, tuple[PoolCandidates, ...]] = field(default_factory=dict)  # with an empty mapping each
+    routes: Mapping[str, ModelRoute] = field(default_factory=dict)
 
 
-def routing_table(pools: tuple[PoolEntry, ...], *, served: frozenset[ApiKind] = frozenset(ApiKind)) -> RoutingTable:
-    """Index `pools` (any order) by model and by backend id.
+def routing_table(
+    pools: tuple[PoolEntry, ...],
+    *,
+    routes: Iterable[ModelRoute] = (),
+    kinds: Collection[frozenset[ApiKind]] = (),
+) -> RoutingTable:
+    """Index `pools` (any order) by model and by backend id, and by model again for each of the sets of `kinds`.
 
-    Backends that are disabled, or whose kind is not `served`, stay in the pools but serve nothing.
+    Disabled backends stay in the pools but serve nothing.
     """
     ordered = tuple(sorted(pools, key=lambda pool: (pool.order, pool.name)))
-    by_model: dict[str, list[PoolCandidates]] = {}
-    for pool in ordered:
+    by_name = {route.name: route for route in routes}
+    return RoutingTable(
+        pools=ordered,
+        by_model=_index(ordered, by_name, frozenset(ApiKind)),
+        by_id=MappingProxyType({backend.id: backend for pool in ordered for backend in pool.backends}),
+        by_kinds=MappingProxyType({each: _index(ordered, by_name, each) for each in kinds}),
+        by_service=MappingProxyType(_by_service(ordered)),
+        routes=MappingProxyType(by_name),
+    )
+
+
+def _index(pools: tuple[PoolEntry, ...], routes: Mapping[str, ModelRoute], kinds: frozenset[ApiKind]) -> Index:
+    own: dict[str, list[PoolCandidates]] = {}
+    for pool in pools:
         in_pool: dict[str, list[Candidate]] = {}
         for backend in pool.backends:
-            if not backend.enabled or backend.api not in served:
+            if not backend.enabled or backend.api not in kinds:
                 continue
             for mapping in backend.mappings:
                 in_pool.setdefault(mapping.canonical, []).append(Candidate(backend, mapping))
         for model, candidates in in_pool.items():
-            by_model.setdefault(model, []).append(_pool_candidates(pool, candidates))
-    return RoutingTable(
-        pools=ordered,
-        by_model=MappingProxyType({model: tuple(pools) for model, pools in by_model.items()}),
-        by_id=MappingProxyType({backend.id: backend for pool in ordered for backend in pool.backends}),
-    )
+            own.setdefault(model, []).append(_pool_candidates(pool, candidates))
+    found = {model: tuple(candidates) for model, candidates in own.items()}
+    return MappingProxyType({**found, **_routed(found, routes)})
+
+
+def _routed(own: Index, routes: Mapping[str, ModelRoute]) -> dict[str, tuple[PoolCandidates, ...]]:
+    routed = {}
+    for route in routes.values():
+        # A chain of aliases is not followed: what a name stands for is said in one place.
+        models = dict.fromkeys((route.target or route.name, *route.fallbacks))
+        candidates = tuple(pool for model in models for pool in own.get(model, ()))
+        if candidates:
+            routed[route.name] = candidates
+    return routed
+
+
+def _by_service(pools: tuple[PoolEntry, ...]) -> dict[Service, tuple[PoolCandidates, ...]]:
+    found: dict[Service, list[PoolCandidates]] = {}
+    for service in Service:
+        for pool in pools:
+            candidates = [
+                Candidate(backend, MappingEntry("", ""))
+                for backend in pool.backends
+                if backend.enabled and service in backend.services
+            ]
+            if candidates:
+                found.setdefault(service, []).append(_pool_candidates(pool, candidates))
+    return {service: tuple(candidates) for service, candidates in found.items()}
 
 
 def _pool_candidates(pool: PoolEntry, candidates: list[Candidate]) -> PoolCandidates:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
 
-from providers.rules.table import Candidate, PoolCandidates, RoutingTable
+from providers.rules.table import ApiKind, Candidate, PoolCandidates, RoutingTable
 from proxy.rules.caller import Caller
 from proxy.rules.strategies import Ordering, ordered
 
@@ -39,9 +39,10 @@ def in_order(pools: Sequence[PoolCandidates], by: Ordering) -> Iterator[Candidat
         yield from ordered(pool, by)
 
 
-def candidates_for(table: RoutingTable, model: str) -> tuple[PoolCandidates, ...]:
-    """The candidates that map `model`, by pool; empty where nobody does."""
-    return table.by_model.get(model, ())
+def candidates_for(table: RoutingTable, model: str, kinds: frozenset[ApiKind]) -> tuple[PoolCandidates, ...]:
+    """The candidates of these kinds that map `model`, by pool; empty where nobody does."""
+    index = table.by_kinds.get(kinds)
+    return index.get(model, ()) if index is not None else ()
 
 
 def near_misses(table: RoutingTable, caller: Caller, model: str) -> list[str]:

@@ -11,31 +11,35 @@ from providers.rules.table import (
     Candidate,
     HealthState,
     MappingEntry,
+    ModelRoute,
     PoolEntry,
     Prices,
+    Service,
     Strategy,
     routing_table,
 )
 from proxy.rules.caller import Caller
 from proxy.rules.emergency import emergency_order, emergency_per_minute
+from proxy.rules.endpoints import EVERY_KIND, OPENAI_KINDS
 from proxy.rules.routing import PassedOver, Reason, candidates_for, earliest, explain, in_order, near_misses
 from proxy.rules.strategies import Ordering, ordered
 
 
 def backend(name: str, pool: str = "primary", **more: object) -> BackendEntry:
-    """A backend that maps the model `m`, priced by `price`."""
-    price = more.pop("price", None)
-    mapping = MappingEntry("m", f"native-{name}", Prices(input=price, output=0) if isinstance(price, int) else Prices())
+    """A backend that maps the model `m`, or another, priced by `price`."""
+    price, model = more.pop("price", None), str(more.pop("model", "m"))
+    mapping = MappingEntry(
+        model, f"native-{name}", Prices(input=price, output=0) if isinstance(price, int) else Prices()
+    )
     return BackendEntry(
         id=name,
         name=name,
         label="",
         pool=pool,
         base_url="http://host/v1",
-        api=ApiKind.OPENAI_COMPLETIONS,
         api_key="k",
         mappings=(mapping,),
-        **more,  # type: ignore[arg-type]
+        **{"api": ApiKind.OPENAI_COMPLETIONS, **more},  # type: ignore[arg-type]
     )
 
 
@@ -62,7 +66,7 @@ def by(
 
 
 def names(entry: PoolEntry, ordering: Ordering) -> list[str]:
-    found = candidates_for(routing_table((entry,)), "m")
+    found = routing_table((entry,)).by_model["m"]
     return [candidate.backend.id for candidate in ordered(found[0], ordering)]
 
 
@@ -123,16 +127,61 @@ def test_pools_come_in_their_order_and_disabled_backends_not_at_all() -> None:
         (
             pool(Strategy.ROUND_ROBIN, backend("late", "fallback"), name="fallback", order=2),
             pool(Strategy.ROUND_ROBIN, backend("off", enabled=False), backend("on"), name="primary", order=1),
-        )
+        ),
+        kinds=(EVERY_KIND,),
     )
-    assert [each.backend.id for each in in_order(candidates_for(table, "m"), by())] == ["on", "late"]
-    assert candidates_for(table, "unknown") == ()
+    assert [each.backend.id for each in in_order(candidates_for(table, "m", EVERY_KIND), by())] == ["on", "late"]
+    assert candidates_for(table, "unknown", EVERY_KIND) == ()
 
 
-def test_kinds_that_are_not_served_map_nothing() -> None:
-    table = routing_table((pool(Strategy.ROUND_ROBIN, backend("a")),), served=frozenset({ApiKind.OLLAMA}))
-    assert table.by_model == {}
-    assert list(table.by_id) == ["a"]
+def test_kinds_that_can_not_serve_an_endpoint_map_nothing() -> None:
+    table = routing_table(
+        (pool(Strategy.ROUND_ROBIN, backend("a"), backend("b", api=ApiKind.ANTHROPIC_MESSAGES)),),
+        kinds=(OPENAI_KINDS, EVERY_KIND),
+    )
+
+    def ids(kinds: frozenset[ApiKind]) -> list[str]:
+        return [each.backend.id for each in in_order(candidates_for(table, "m", kinds), by())]
+
+    assert ids(OPENAI_KINDS) == ["a"]
+    assert ids(EVERY_KIND) == ["a", "b"]
+
+
+def routed(*routes: ModelRoute) -> dict[str, list[str]]:
+    """The backends that serve each name, where `b1` maps `big` and `s1` and `s2` map `small`."""
+    table = routing_table(
+        (
+            pool(Strategy.ROUND_ROBIN, backend("b1", model="big"), backend("s1", model="small"), name="one"),
+            pool(Strategy.ROUND_ROBIN, backend("s2", model="small"), name="two", order=1),
+        ),
+        routes=routes,
+        kinds=(EVERY_KIND,),
+    )
+    return {
+        name: [each.backend.id for each in in_order(candidates_for(table, name, EVERY_KIND), by())]
+        for name in table.by_model
+    }
+
+
+def test_an_alias_is_served_by_the_backends_of_its_model() -> None:
+    assert routed(ModelRoute("fast", target="small"))["fast"] == ["s1", "s2"]
+
+
+def test_fallbacks_come_after_all_pools_of_the_model_itself() -> None:
+    found = routed(ModelRoute("small", fallbacks=("big",)), ModelRoute("gone", target="nothing", fallbacks=("big",)))
+    assert found == {"small": ["s1", "s2", "b1"], "gone": ["b1"], "big": ["b1"]}
+
+
+def test_a_route_that_leads_nowhere_is_no_model() -> None:
+    assert "ghost" not in routed(ModelRoute("ghost", target="nothing"), ModelRoute("loop", target="loop"))
+
+
+def test_flagged_backends_serve_what_names_no_model() -> None:
+    table = routing_table(
+        (pool(Strategy.ROUND_ROBIN, backend("a"), backend("b", services=frozenset({Service.FILES}))),)
+    )
+    assert [each.backend.id for each in in_order(table.by_service[Service.FILES], by())] == ["b"]
+    assert Service.AUDIO not in table.by_service
 
 
 def test_near_misses_name_only_what_the_caller_may_use() -> None:
