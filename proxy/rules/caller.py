@@ -48,7 +48,8 @@ class Caller:
     @property
     def limited(self) -> bool:
         """Whether anything must be counted before its request may go on."""
-        return not (self.rpm_limit is self.tpm_limit is self.max_parallel is self.budget is None)
+        limits = (self.rpm_limit, self.tpm_limit, self.max_parallel, self.budget)
+        return any(limit is not None for limit in limits)
 
     def may_use(self, model: str) -> bool:
         """Whether the key may use a canonical model; `*`, `?` and `[…]` in patterns work as in file names."""
