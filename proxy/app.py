@@ -132,6 +132,7 @@ async def _take_in(exchange: Exchange) -> None:
         raise ModelNotAllowed(f"The client key may not use the model {model!r}.", param="model")
     if not candidates_for(runtime.snapshot.routing, model, exchange.endpoint.kinds):
         raise _model_not_found(exchange, model)
+    await exchange.admit()
     seconds = runtime.snapshot.settings.stream_keepalive_seconds
     if seconds and exchange.intake.stream:
         exchange.client.keep_talking(seconds, KEEP_ALIVE_HEADERS)
@@ -228,6 +229,8 @@ async def _send_error(client: Client, refused: Refused, *, request_id: str, head
     ]
     if refused.retry_after_seconds is not None:
         headers.append((b"retry-after", retry_after(refused.retry_after_seconds)))
+    if refused.retrying_helps is not None:
+        headers.append((b"x-should-retry", b"true" if refused.retrying_helps else b"false"))
     if refused.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     client.start(refused.status, headers)

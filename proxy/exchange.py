@@ -12,8 +12,11 @@ from providers.rules.tokens import estimate_prompt_tokens, estimate_tokens
 from proxy.client import Client, Headers
 from proxy.rules.caller import ANYONE, Caller
 from proxy.rules.endpoints import Endpoint
+from proxy.rules.rate_headers import rate_headers
 from proxy.rules.record import Attempt, ErrorType, RequestBegun, RequestEnded
+from proxy.rules.routing import candidates_for
 from proxy.runtime import Runtime
+from proxy.state.keys import Admission
 from proxy.wire.openai import Intake, asked_tokens
 from proxy.wire.usage import Usage
 
@@ -27,6 +30,7 @@ class Exchange:
 
     __slots__ = (
         "_to_reserve",
+        "admission",
         "attempts",
         "body",
         "caller",
@@ -68,6 +72,7 @@ class Exchange:
         self.emergency = False
         self.trail: list[Attempt] = []
         self.recorded = False
+        self.admission: Admission | None = None  # what its key had to have room for
         self.forwarded = False
         self.usage: Usage | None = None
         self._to_reserve: int | None = None
@@ -120,9 +125,34 @@ class Exchange:
         now = clock.monotonic_seconds()
         record = self._record(status, error_type, partial, now)
         self.runtime.journal.end(record)
+        if self.admission is not None:
+            self._settle(self.admission, record)
         self.runtime.metrics.count(record, overhead_seconds=self._overhead(now), usage=self.usage)
         if self.runtime.sync_always:
             await self.runtime.journal.synced()
+
+    async def admit(self) -> None:
+        """Have the key's limits and budget checked and taken. Raises RateLimited or BudgetExceeded."""
+        if self.caller.limited:
+            self.admission = await self.runtime.limits.admit(
+                self.caller,
+                now=clock.monotonic_seconds(),
+                epoch=clock.epoch_seconds(),
+                tokens=self.tokens_to_reserve,
+                picousd=self._cost_to_reserve,
+            )
+
+    def _cost_to_reserve(self) -> int:
+        """What the prompt costs at least, in picodollars; what the answer will cost nobody knows."""
+        pools = candidates_for(self.runtime.snapshot.routing, self.intake.model, self.endpoint.kinds)
+        prices = [each.mapping.prices.input for pool in pools for each in pool.candidates]
+        least = min((price for price in prices if price is not None), default=0)
+        return estimate_prompt_tokens(self.body) * least
+
+    def _settle(self, admission: Admission, record: RequestEnded) -> None:
+        used = record.input_tokens + record.cache_read_tokens + record.cache_write_tokens
+        used += record.output_tokens + record.reasoning_tokens
+        self.runtime.limits.settle(admission, used_tokens=used, picousd=record.cost_picousd)
 
     def _overhead(self, now: float) -> float:
         return max(0.0, now - self.started_at - self.waited_seconds - self.upstream_seconds)
@@ -190,6 +220,9 @@ class Exchange:
             backend = self.candidate.backend
             headers.append((b"x-agenthub-backend", backend.id.encode()))
             headers.append((b"x-agenthub-pool", header_text(backend.pool)))
+        if self.caller.limited:
+            requests, tokens = self.runtime.limits.remaining(self.caller, now=clock.monotonic_seconds())
+            headers += rate_headers(requests, tokens)
         return headers
 
 

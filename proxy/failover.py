@@ -17,7 +17,16 @@ from proxy.attempt import Attempt, Outcome
 from proxy.exchange import Exchange
 from proxy.rules import record
 from proxy.rules.emergency import MOST_TRIES, emergency_order
-from proxy.rules.routing import PassedOver, Reason, candidates_for, earliest, explain, in_order, worth_waiting
+from proxy.rules.routing import (
+    PassedOver,
+    Reason,
+    candidates_for,
+    earliest,
+    explain,
+    in_order,
+    seconds_until_free,
+    worth_waiting,
+)
 from proxy.rules.strategies import Ordering
 from proxy.rules.verdict import Blame, Next
 from proxy.state.protocol import CooldownBegun, Lease
@@ -121,9 +130,16 @@ class Failover:
         until = loop.time() + self._wait_until - now
         began = clock.monotonic_seconds()
         try:
-            return await self.runtime.room.wait(model, self._try, until=until, most=settings.queue_max_depth)
+            return await self.runtime.room.wait(
+                model,
+                self._try,
+                key=self.exchange.caller.id,
+                until=until,
+                most=settings.queue_max_depth,
+                picky=bool(self._banned),
+            )
         except QueueFull as full:
-            full.retry_after_seconds = max(1.0, (ready_at or now) - now)
+            full.retry_after_seconds = self._seconds_until_free(passed)
             raise
         finally:
             self.exchange.waited_seconds += clock.monotonic_seconds() - began
@@ -289,10 +305,15 @@ class Failover:
             )
         if verdicts and all(verdict.outcome.endswith("_timeout") for verdict in verdicts):
             return UpstreamTimeout(f"No backend answered in time ({explain(passed)}).")
-        ready_at = earliest(passed)
-        wait = max(1.0, ready_at - clock.monotonic_seconds()) if ready_at is not None else 1.0
         return AllPoolsExhausted(
-            f"No backend could serve {self.exchange.intake.model!r}: {explain(passed)}.", retry_after_seconds=wait
+            f"No backend could serve {self.exchange.intake.model!r}: {explain(passed)}.",
+            retry_after_seconds=self._seconds_until_free(passed),
+        )
+
+    def _seconds_until_free(self, passed: Sequence[PassedOver]) -> float:
+        """When another try finds a backend free, as far as can be known: those who wait come first."""
+        return seconds_until_free(
+            passed, now=clock.monotonic_seconds(), ahead=self.runtime.room.ahead(self.exchange.intake.model)
         )
 
     def _with_failure(self, passed: PassedOver) -> PassedOver:

@@ -1,8 +1,10 @@
 """Everything that the requests of one process share, made at its start by `lifespan.py`."""
 
 import asyncio
+import logging
 import random
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from agenthub.core import clock
 from providers.rules.table import Candidate, HealthState
@@ -11,11 +13,16 @@ from proxy.heads import Heads
 from proxy.journal import Journal
 from proxy.metrics import Metrics
 from proxy.reporter import Reporter
+from proxy.rules.budget import next_period_start
+from proxy.rules.caller import Caller, Period
 from proxy.rules.strategies import Ordering
 from proxy.snapshot import Snapshot
+from proxy.state.keys import KeyLimits
 from proxy.state.memory import MemoryState
 from proxy.upstream import ConnectionPool
 from proxy.waiting import WaitingRoom
+
+logger = logging.getLogger(__name__)
 
 
 class Runtime:
@@ -32,13 +39,14 @@ class Runtime:
     ) -> None:
         self.snapshot = snapshot
         self.state = state
+        self.limits = KeyLimits(turnover=self._turnover, on_mark=self._budget_mark, processes=state.processes)
         self.journal = journal
         self.pool = pool
         self.sync_always = sync_always  # the record is on the disk, not only written, before the last byte goes out
         self.heads = Heads()
         self.metrics = Metrics()
         self.reporter = Reporter()
-        self.room = WaitingRoom()
+        self.room = WaitingRoom(state.give_back)
         self.deadlines = Deadlines()
         self.idle_connections = Deadlines(tick_seconds=1.0)  # of clients, while no request is under way on them
         self.chance = random.Random()
@@ -63,6 +71,22 @@ class Runtime:
             snapshot.routing, snapshot.settings, now=clock.monotonic_seconds(), epoch=clock.epoch_seconds()
         )
         self.room.poke()
+
+    def _turnover(self, period: Period, epoch: float) -> float:
+        if period is Period.TOTAL:
+            return float("inf")
+        return next_period_start(period, now=datetime.fromtimestamp(epoch, UTC)).timestamp()
+
+    def _budget_mark(self, caller: Caller, percent: int, *, spent_picousd: int, period_ends_at: float) -> None:
+        logger.warning(
+            "budget_reached" if percent >= 100 else "budget_warning",
+            extra={
+                "client_key": caller.id,
+                "percent": percent,
+                "spent_usd": spent_picousd / 1e12,
+                "period_ends_at": period_ends_at,
+            },
+        )
 
     def ordering(self, session: Callable[[], bytes]) -> Ordering:
         """How the candidates of one request are ordered."""

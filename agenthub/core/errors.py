@@ -11,6 +11,8 @@
     ├── RequestTimeout 408
     ├── Conflict 409
     ├── RequestTooLarge 413
+    ├── RateLimited 429
+    ├── BudgetExceeded 429
     ├── AllPoolsExhausted 503
     ├── QueueFull 503
     ├── ShuttingDown 503
@@ -29,6 +31,7 @@ class Refused(Exception):
     status = 500
     code = "internal_error"
     type = "server_error"
+    retrying_helps: bool | None = None  # what official clients are told of it; None: they decide by the status
 
     def __init__(self, message: str, *, param: str | None = None, retry_after_seconds: float | None = None) -> None:
         super().__init__(message)
@@ -107,6 +110,19 @@ class RequestTooLarge(Refused):
     """The body is larger than the hub accepts."""
 
     status, code, type = 413, "request_too_large", "invalid_request_error"
+
+
+class RateLimited(Refused):
+    """The client key has used up what it may do at the moment."""
+
+    status, code, type = 429, "rate_limit_exceeded", "rate_limit_error"
+
+
+class BudgetExceeded(Refused):
+    """The client key has spent what it may spend in this period."""
+
+    status, code, type = 429, "budget_exceeded", "rate_limit_error"
+    retrying_helps = False
 
 
 class AllPoolsExhausted(Refused):

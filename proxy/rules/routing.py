@@ -57,6 +57,20 @@ def earliest(passed: Sequence[PassedOver]) -> float | None:
     return min((each.ready_at for each in passed if each.ready_at is not None), default=None)
 
 
+def seconds_until_free(passed: Sequence[PassedOver], *, now: float, ahead: int) -> float:
+    """Seconds until one more request may find a backend free, with `ahead` others waiting before it; at least one.
+
+    Backends that give a request at a time hand those out to the others first, all of them together at their rate.
+    """
+    ready_at = earliest(passed)
+    if ready_at is None:
+        return 1.0
+    limits = [each.candidate.backend.rpm_limit for each in passed if each.ready_at is not None]
+    per_minute = sum(limit for limit in limits if limit is not None)
+    behind_others = ahead * 60.0 / per_minute if per_minute else 0.0
+    return max(1.0, ready_at - now + behind_others)
+
+
 def worth_waiting(passed: Sequence[PassedOver]) -> bool:
     """Whether one of them is only busy for an unknown time: it is free when another request ends."""
     return any(each.reason in (Reason.BUSY, Reason.HALF_OPEN) for each in passed)

@@ -251,6 +251,14 @@ class MemoryState:
         state.in_flight += 1
         return Lease(candidate, now, emergency=True)
 
+    def give_back(self, lease: Lease) -> None:
+        """See `State.give_back`."""
+        state = self._states.get(lease.candidate.backend.id)
+        if state is not None:
+            if state.per_minute is not None and not lease.emergency:
+                state.tokens = min(state.capacity, state.tokens + 1.0)
+            self.release(lease, used_tokens=0)
+
     def release(self, lease: Lease, *, used_tokens: int) -> None:
         """See `State.release`."""
         backend = lease.candidate.backend

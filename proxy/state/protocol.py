@@ -70,6 +70,9 @@ class State(Protocol):
     async def take_emergency(self, candidate: Candidate, *, now: float) -> Lease | None:
         """Take a token of the candidate's emergency bucket; None if it has none."""
 
+    def give_back(self, lease: Lease) -> None:
+        """Nothing was sent to the backend after all: undo the taking."""
+
     def release(self, lease: Lease, *, used_tokens: int) -> None:
         """The request has left the backend, and has used so many tokens of what it had reserved, or more."""
 
