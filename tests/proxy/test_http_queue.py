@@ -33,9 +33,9 @@ def test_everybody_who_comes_while_others_wait_is_served(hub: Hub, key: str, rou
 
 
 def test_a_line_of_no_length_refuses_at_once(hub: Hub, client: httpx.Client, route: MakeRoute) -> None:
-    one = route("only", fields={"only": {"max_concurrency": 1}})
-    one.script("only", Script(gate=one.model))
     with hub.settings(queue_max_depth=0):
+        one = route("only", fields={"only": {"max_concurrency": 1}})
+        one.script("only", Script(gate=one.model))
         first = threading.Thread(target=client.post, args=(CHAT,), kwargs={"json": one.chat()})
         first.start()
         one.wait_seen("only", lambda _: True)
