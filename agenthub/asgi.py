@@ -14,7 +14,8 @@ from django.core.asgi import get_asgi_application
 
 django_application = get_asgi_application()
 
-from proxy.app import ProxyApp  # noqa: E402 - models can be imported only now
+from agenthub.browsers import answer_options, readable_by_pages  # noqa: E402 - models can be imported only now
+from proxy.app import ProxyApp  # noqa: E402
 from proxy.asgi_client import Message, Receive, Send  # noqa: E402
 from proxy.lifespan import proxy_lifespan  # noqa: E402
 
@@ -35,15 +36,26 @@ class Hub:
         """Serve one connection's request, or the lifespan."""
         kind = scope["type"]
         if kind == "http":
-            path = scope["path"]
-            if path.startswith(V1) and self._proxy is not None and not _is_read(scope["method"], path):
-                await self._proxy(scope, receive, send)
+            if scope["path"].startswith(V1) and self._proxy is not None:
+                await self._v1(self._proxy, scope, receive, send)
             else:
                 await django_application(scope, receive, send)  # type: ignore[arg-type]
         elif kind == "lifespan":
             await self._lifespan(receive, send)
         else:
             await _refuse_websocket(receive, send)
+
+    async def _v1(self, proxy: ProxyApp, scope: Message, receive: Receive, send: Send) -> None:
+        method, path, allowed = scope["method"], scope["path"], proxy.runtime.cors_origins
+        if method == "OPTIONS":
+            await answer_options(scope, send, allowed=allowed, reads=_is_read("GET", path))
+            return
+        if allowed:
+            send = readable_by_pages(scope, send, allowed)
+        if _is_read(method, path):
+            await django_application(scope, receive, send)  # type: ignore[arg-type]
+        else:
+            await proxy(scope, receive, send)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         async with AsyncExitStack() as stack:

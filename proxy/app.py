@@ -18,6 +18,7 @@ from agenthub.core.errors import (
     StreamBroken,
 )
 from agenthub.core.ids import request_id
+from providers.rules.table import NO_ROUTE
 from proxy.answer_headers import KEEP_ALIVE_HEADERS, answer_headers
 from proxy.asgi_client import AsgiClient, Message, Receive, Send
 from proxy.attempt import Outcome
@@ -26,13 +27,14 @@ from proxy.client import Client, ClientGone, Headers
 from proxy.exchange import Exchange
 from proxy.failover import Failover
 from proxy.rules.caller import Caller
-from proxy.rules.endpoints import ENDPOINTS
+from proxy.intake import check_model, estimated_count, read_in
+from proxy.rules.endpoints import ENDPOINTS, Format, endpoint_of, methods_of
 from proxy.rules.record import ErrorType
-from proxy.rules.routing import candidates_for, near_misses
 from proxy.rules.verdict import Next
 from proxy.runtime import Runtime
+from proxy.wire.dialects import dialect_of
 from proxy.wire.errors import error_body, error_event, retry_after
-from proxy.wire.openai import read_request
+from proxy.wire.prefill import SaidSoFar
 
 logger = logging.getLogger(__name__)
 
@@ -47,12 +49,13 @@ class ProxyApp:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one HTTP request."""
-        endpoint = ENDPOINTS.get(scope["path"])
+        endpoint = endpoint_of(scope["method"], scope["path"])
         client = AsgiClient(receive, send)
-        if endpoint is None or scope["method"] != "POST":
-            await _refuse_route(client, scope, known=endpoint is not None)
+        if endpoint is None:
+            await _refuse_route(client, scope)
             return
-        await serve(Exchange(self.runtime, client, endpoint, scope["headers"]))
+        query = scope["query_string"].decode("latin-1")
+        await serve(Exchange(self.runtime, client, endpoint, scope["headers"], query=query))
 
 
 async def serve(exchange: Exchange) -> None:
@@ -62,18 +65,21 @@ async def serve(exchange: Exchange) -> None:
     try:
         await _serve(exchange)
     finally:
+        if exchange.form is not None:
+            exchange.form.close()
         exchange.client.close()
         runtime.left()
 
 
-async def _refuse_route(client: Client, scope: Message, *, known: bool) -> None:
-    refused: Refused
-    if known:
-        refused = MethodNotAllowed(f"{scope['path']} takes POST, not {scope['method']}.")
-    else:
-        refused = NotFound(f"There is no {scope['method']} {scope['path']} here.")
-    headers = [(b"allow", b"POST")] if known else []
-    await _send_error(client, refused, request_id=request_id(), headers=headers)
+async def _refuse_route(client: Client, scope: Message) -> None:
+    path, method = scope["path"], scope["method"]
+    allowed = ", ".join(methods_of(path))
+    refused: Refused = NotFound(f"There is no {method} {path} here.")
+    if allowed:
+        refused = MethodNotAllowed(f"{path} takes {allowed}, not {method}.")
+    headers = [(b"allow", allowed.encode())] if allowed else []
+    said_in = ENDPOINTS[path].format if path in ENDPOINTS else Format.CHAT
+    await _send_error(client, refused, request_id=request_id(), headers=headers, said_in=said_in)
 
 
 async def _serve(exchange: Exchange) -> None:
@@ -87,7 +93,7 @@ async def _serve(exchange: Exchange) -> None:
         await _take_in(exchange)
         if task is not None:
             client.watch(task)
-        await _answer(exchange, await Failover(exchange).answer())
+        await _answer(exchange, await _outcome(exchange))
     except Refused as refused:
         await _refuse(exchange, refused, known=known)
     except ClientGone:
@@ -119,36 +125,34 @@ async def _take_in(exchange: Exchange) -> None:
     runtime = exchange.runtime
     if runtime.draining:
         raise ShuttingDown("The hub is stopping. Try again in a moment.", retry_after_seconds=5)
-    most = runtime.snapshot.settings.max_body_bytes
-    body = None
-    if _announced_length(exchange.header) <= most:
-        body = await exchange.client.read_body(most)
-    if body is None:
-        raise RequestTooLarge(f"The request body is larger than {most} bytes.")
-    exchange.body = body
-    exchange.intake = read_request(body, may_stream=exchange.endpoint.streams)
-    model = exchange.intake.model
-    if not exchange.caller.may_use(model):
-        raise ModelNotAllowed(f"The client key may not use the model {model!r}.", param="model")
-    if not candidates_for(runtime.snapshot.routing, model, exchange.endpoint.kinds):
-        raise _model_not_found(exchange, model)
+    if exchange.endpoint.method == "POST":
+        await read_in(exchange)
+    check_model(exchange)
     await exchange.admit()
-    seconds = runtime.snapshot.settings.stream_keepalive_seconds
-    if seconds and exchange.intake.stream:
-        exchange.client.keep_talking(seconds, KEEP_ALIVE_HEADERS)
+    if exchange.intake.stream:
+        _prepare_stream(exchange)
 
 
-def _announced_length(header: Mapping[bytes, bytes]) -> int:
-    try:
-        return int(header.get(b"content-length", 0))
-    except ValueError:
-        raise BadRequest("Content-Length is not a number.") from None
+def _prepare_stream(exchange: Exchange) -> None:
+    settings, intake = exchange.runtime.snapshot.settings, exchange.intake
+    if settings.stream_keepalive_seconds:
+        exchange.client.keep_talking(settings.stream_keepalive_seconds, KEEP_ALIVE_HEADERS)
+    route = exchange.runtime.snapshot.routing.routes.get(intake.model, NO_ROUTE)
+    if (exchange.caller.resume or route.resume) and exchange.endpoint.format is Format.CHAT:
+        exchange.said = SaidSoFar()
 
 
-def _model_not_found(exchange: Exchange, model: str) -> ModelNotFound:
-    near = near_misses(exchange.runtime.snapshot.routing, exchange.caller, model)
-    hint = f" Did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
-    return ModelNotFound(f"No backend serves the model {model!r}.{hint}", param="model")
+async def _outcome(exchange: Exchange) -> Outcome:
+    if exchange.endpoint.format is not Format.COUNT:
+        return await Failover(exchange).answer()
+    if exchange.pools():
+        try:
+            return await Failover(exchange).answer()
+        except BadRequest:
+            raise
+        except Refused:
+            logger.info("tokens_estimated", extra={"request_id": exchange.id})
+    return estimated_count(exchange)
 
 
 async def _answer(exchange: Exchange, outcome: Outcome) -> None:
@@ -162,7 +166,7 @@ async def _answer(exchange: Exchange, outcome: Outcome) -> None:
         await _break_off(exchange, outcome)
         return
     if outcome.verdict.next is Next.ANSWER:
-        await exchange.end(200)
+        await exchange.end(outcome.status)
     else:
         what = ErrorType.CONTENT_FILTER if outcome.verdict.outcome == "content_filter" else ErrorType.CLIENT_ERROR
         await exchange.end(outcome.status, what)
@@ -175,8 +179,21 @@ async def _answer(exchange: Exchange, outcome: Outcome) -> None:
         refused = Refused(f"The upstream refused the request with {outcome.status}.")
         await _end_with_error(exchange, refused)
         return
-    client.start(outcome.status, answer_headers(exchange, outcome.headers, length=len(outcome.body)))
-    await client.finish(outcome.body)
+    body = outcome.body
+    if outcome.verdict.next is not Next.ANSWER:
+        body = _in_the_callers_words(exchange, outcome)
+    client.start(outcome.status, answer_headers(exchange, outcome.headers, length=len(body)))
+    await client.finish(body)
+
+
+def _in_the_callers_words(exchange: Exchange, outcome: Outcome) -> bytes:
+    """An upstream's error as it came, or translated where the backend speaks another format."""
+    if exchange.candidate is None:
+        return outcome.body
+    dialect = dialect_of(exchange.endpoint, exchange.candidate.backend.api)
+    if not dialect.translates:
+        return outcome.body
+    return dialect.error(outcome.body, status=outcome.status, request_id=exchange.id)
 
 
 async def _break_off(exchange: Exchange, outcome: Outcome) -> None:
@@ -189,7 +206,7 @@ async def _break_off(exchange: Exchange, outcome: Outcome) -> None:
 
 async def _end_with_error(exchange: Exchange, refused: Refused) -> None:
     """The last event of a stream that went wrong. Returning without an end makes the server cut the connection."""
-    exchange.client.push_body(error_event(refused, request_id=exchange.id))
+    exchange.client.push_body(error_event(refused, request_id=exchange.id, said_in=exchange.endpoint.format))
     await _drained(exchange)
 
 
@@ -216,11 +233,15 @@ async def _refuse(exchange: Exchange, refused: Refused, *, known: bool) -> None:
     headers = exchange.routing_headers()[1:]
     if isinstance(refused, ShuttingDown):
         headers.append((b"connection", b"close"))
-    await _send_error(client, refused, request_id=exchange.id, headers=headers)
+    await _send_error(
+        client, refused, request_id=exchange.id, headers=headers, said_in=exchange.endpoint.format
+    )
 
 
-async def _send_error(client: Client, refused: Refused, *, request_id: str, headers: Headers) -> None:
-    body = error_body(refused, request_id=request_id)
+async def _send_error(
+    client: Client, refused: Refused, *, request_id: str, headers: Headers, said_in: Format
+) -> None:
+    body = error_body(refused, request_id=request_id, said_in=said_in)
     headers = [
         *headers,
         (b"x-request-id", request_id.encode()),

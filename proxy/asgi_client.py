@@ -8,7 +8,7 @@ in the same way, since a task for it would cost every request.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any
 
 from agenthub.core.errors import RequestTimeout
@@ -68,6 +68,21 @@ class AsgiClient(Client):
             self.gone = True
             raise ClientGone
         return b"".join(pieces) if size <= most_bytes else None
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """See `Client.pieces`."""
+        more = True
+        while more:
+            try:
+                async with asyncio.timeout(BODY_SILENCE_SECONDS):
+                    message = await self._receive()
+            except TimeoutError:
+                raise RequestTimeout(f"No more of the request body came for {BODY_SILENCE_SECONDS} s.") from None
+            if message["type"] != "http.request":
+                self.gone = True
+                raise ClientGone
+            yield message.get("body", b"")
+            more = message.get("more_body", False)
 
     def watch(self, task: "asyncio.Task[Any]") -> None:
         """See `Client.watch`."""

@@ -14,6 +14,7 @@ from proxy.client import Headers
 from proxy.exchange import Exchange
 from proxy.relay import Failure, StreamRelay, WholeAnswer
 from proxy.rules import verdict as verdicts
+from proxy.rules.endpoints import Format
 from proxy.rules.limits import MOST_INFLATED_BYTES
 from proxy.rules.verdict import Verdict
 from proxy.state.protocol import Lease
@@ -25,7 +26,9 @@ from proxy.upstream import (
     Origin,
     UpstreamFailed,
 )
-from proxy.wire.openai import write_request
+from proxy.upstream_request import upstream_request
+from proxy.wire.dialects import dialect_of
+from proxy.wire.untranslatable import Untranslatable
 
 Phase = Literal["connect", "headers", "first_token", "idle", "total", "client"]
 
@@ -48,6 +51,7 @@ class Attempt:
 
     def __init__(self, exchange: Exchange, lease: Lease) -> None:
         self.exchange = exchange
+        self.candidate = lease.candidate
         self.backend = lease.candidate.backend
         self.mapping = lease.candidate.mapping
         self._runtime = exchange.runtime
@@ -62,14 +66,16 @@ class Attempt:
         self._phase: Phase = "headers"
         self.deadline = 0.0
         self._total_deadline = float("inf")
+        self.dialect = dialect_of(exchange.endpoint, self.backend.api)
         self.asks_usage = exchange.intake.stream and self.backend.id not in exchange.runtime.without_usage
 
     async def run(self) -> Outcome:
         """Carry the attempt out. Cancelling it ends the upstream request at once."""
-        exchange, heads = self.exchange, self._runtime.heads
-        origin, head = heads.head(self.backend, exchange.endpoint)
-        body = write_request(exchange.intake, native_id=self.mapping.native_id, ask_usage=self.asks_usage)
-        data = b"".join((head, heads.rest(exchange.headers, len(body)), body))
+        exchange = self.exchange
+        try:
+            origin, data = upstream_request(exchange, self.candidate, self.dialect, asks_usage=self.asks_usage)
+        except Untranslatable as problem:
+            return Outcome(verdicts.UNTRANSLATABLE, body=problem.message.encode())
         try:
             outcome = await self._exchange(origin, data, self._runtime.pool.kept(origin))
             while outcome is None:
@@ -100,7 +106,8 @@ class Attempt:
                 return Outcome(verdicts.CONNECT_FAILED, body=str(problem).encode())
         self._connection = connection
         self._set_limits()
-        connection.start(self, data)
+        form = self.exchange.form
+        connection.start(self, data, None if form is None else form.body(self.mapping.native_id))
         return await self._done
 
     # Time limits
@@ -195,8 +202,12 @@ class Attempt:
             self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)
             length = -1
         streams = self.exchange.intake.stream and status == 200 and b"json" not in content_type
-        self._reader = StreamRelay(self) if streams else WholeAnswer(self, status, headers, length)
-        if not streams and status == 200 and b"event-stream" in content_type:
+        if streams:
+            self._reader = StreamRelay(self)
+            return
+        opaque = self.dialect.client is Format.PLAIN and b"json" not in content_type
+        self._reader = WholeAnswer(self, status, headers, length, opaque=opaque)
+        if not opaque and status == 200 and b"event-stream" in content_type:
             self.on_failure(AnswerInvalid("The upstream streams although no stream was asked for."))
 
     def on_data(self, data: bytes) -> None:

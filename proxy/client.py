@@ -6,7 +6,7 @@ socket of uvicorn's own protocol. What both do stands here.
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from proxy.wire.sse import KEEP_ALIVE_EVENT
@@ -51,6 +51,10 @@ class Client(ABC):
     @abstractmethod
     async def read_body(self, most_bytes: int) -> bytes | None:
         """The whole request body; None if it is larger than `most_bytes`. Raises ClientGone, RequestTimeout."""
+
+    def pieces(self) -> AsyncIterator[bytes]:
+        """The request body piece by piece, for what is not held in memory. Raises ClientGone, RequestTimeout."""
+        raise NotImplementedError(f"{type(self).__name__} reads bodies whole.")
 
     @abstractmethod
     def start(self, status: int, headers: Headers) -> None:

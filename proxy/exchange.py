@@ -7,20 +7,36 @@ import msgspec
 from agenthub.core import clock
 from agenthub.core.ids import request_id
 from providers.rules.pricing import cost_picousd
-from providers.rules.table import Candidate
+from providers.rules.table import Candidate, MappingEntry, PoolCandidates
 from providers.rules.tokens import estimate_prompt_tokens, estimate_tokens
 from proxy.client import Client, Headers
 from proxy.rules.caller import ANYONE, Caller
-from proxy.rules.endpoints import Endpoint
+from proxy.continuation import Continuation
+from proxy.form import Form
+from proxy.rules.endpoints import Endpoint, Format
 from proxy.rules.rate_headers import rate_headers
 from proxy.rules.record import Attempt, ErrorType, RequestBegun, RequestEnded
 from proxy.rules.routing import candidates_for
 from proxy.runtime import Runtime
 from proxy.state.keys import Admission
+from proxy.wire.dialects import Dialect, Json
 from proxy.wire.openai import Intake, asked_tokens
-from proxy.wire.usage import Usage
+from proxy.wire.prefill import SaidSoFar
+from proxy.wire.usage import Usage, added
 
-SESSION_HEADERS = (b"x-agenthub-session", b"x-session-id", b"session-id", b"session_id")
+SESSION_HEADERS = (
+    b"x-agenthub-session",
+    b"x-session-id",
+    b"session-id",
+    b"session_id",
+    b"conversation_id",
+    b"x-claude-code-session-id",
+    b"x-opencode-session",
+    b"x-session-affinity",
+    b"x-kilocode-taskid",
+)
+"""Headers in which coding agents and their libraries name a conversation, our own first."""
+
 SESSION_PROMPT_BYTES = 1024
 _NO_INTAKE = Intake({}, "", False, False)
 
@@ -36,26 +52,34 @@ class Exchange:
         "caller",
         "candidate",
         "client",
+        "continued",
         "emergency",
         "endpoint",
+        "estimates",
         "first_content_at",
+        "form",
         "forwarded",
         "header",
         "headers",
         "id",
         "intake",
         "recorded",
+        "query",
         "runtime",
+        "said",
         "started_at",
         "started_at_us",
         "text",
         "trail",
+        "translations",
         "upstream_seconds",
         "usage",
         "waited_seconds",
     )
 
-    def __init__(self, runtime: Runtime, client: Client, endpoint: Endpoint, headers: Headers) -> None:
+    def __init__(
+        self, runtime: Runtime, client: Client, endpoint: Endpoint, headers: Headers, *, query: str = ""
+    ) -> None:
         self.runtime = runtime
         self.client = client
         self.endpoint = endpoint
@@ -65,12 +89,18 @@ class Exchange:
         self.started_at = clock.monotonic_seconds()
         self.started_at_us = clock.epoch_microseconds()
         self.caller: Caller = ANYONE
+        self.query = query
         self.body = b""
+        self.form: Form | None = None  # a body that is kept on the disk
+        self.translations: dict[tuple[Format, int], Json] = {}  # the request as backends of other formats get it
+        self.said: SaidSoFar | None = None  # what a stream has said that may go on at another backend, were it cut
+        self.continued: Continuation | None = None  # such a stream, once it was cut
         self.intake = _NO_INTAKE
         self.candidate: Candidate | None = None  # the backend that answered, or the last that was tried
         self.attempts = 0
         self.emergency = False
         self.trail: list[Attempt] = []
+        self.estimates = False  # the answer is the hub's own estimate
         self.recorded = False
         self.admission: Admission | None = None  # what its key had to have room for
         self.forwarded = False
@@ -87,7 +117,11 @@ class Exchange:
         for name in SESSION_HEADERS:
             if name in self.header:
                 return self.header[name][:64]
-        messages = self.intake.envelope.get("messages") or self.intake.envelope.get("prompt")
+        envelope = self.intake.envelope
+        named = envelope.get("prompt_cache_key") or envelope.get("metadata")
+        if named is not None and (b"session" in bytes(named) or "prompt_cache_key" in envelope):
+            return blake2b(bytes(named), digest_size=16).digest()
+        messages = envelope.get("messages") or envelope.get("input") or envelope.get("prompt")
         start = bytes(messages)[:SESSION_PROMPT_BYTES] if messages is not None else b""
         return blake2b(start, key=self.caller.id.encode()[:64], digest_size=16).digest()
 
@@ -95,8 +129,12 @@ class Exchange:
         """What to reserve of a backend's tokens per minute: the prompt by estimate, and the answer's bound if the
         caller gave one."""
         if self._to_reserve is None:
-            self._to_reserve = estimate_prompt_tokens(self.body) + asked_tokens(self.intake)
+            self._to_reserve = self.prompt_tokens() + asked_tokens(self.intake)
         return self._to_reserve
+
+    def prompt_tokens(self) -> int:
+        """About how many tokens the prompt has."""
+        return estimate_prompt_tokens(self.body)
 
     def begin(self) -> None:
         """Write the beginning to the journal, once, before any backend sees the request. Raises JournalFull."""
@@ -112,7 +150,7 @@ class Exchange:
                 self.endpoint.name,
                 self.intake.model,
                 self.intake.stream,
-                len(self.body) // 4,
+                len(self.body) // 4 if self.endpoint.generates else 0,
             )
         )
         self.forwarded = True
@@ -131,6 +169,21 @@ class Exchange:
         if self.runtime.sync_always:
             await self.runtime.journal.synced()
 
+    def pools(self) -> tuple[PoolCandidates, ...]:
+        """The candidates of this request, by pool. Looked up anew each time, since the table may change meanwhile."""
+        routing, endpoint = self.runtime.snapshot.routing, self.endpoint
+        if self.intake.model:
+            return candidates_for(routing, self.intake.model, endpoint.kinds)
+        return routing.by_service.get(endpoint.service, ()) if endpoint.service is not None else ()
+
+    def translated(self, dialect: Dialect, mapping: MappingEntry) -> Json:
+        """The request in the words of a backend. Raises Untranslatable."""
+        key = (dialect.upstream, mapping.max_tokens)
+        found = self.translations.get(key)
+        if found is None:
+            found = self.translations[key] = dialect.translated(self.body, mapping=mapping)
+        return found
+
     async def admit(self) -> None:
         """Have the key's limits and budget checked and taken. Raises RateLimited or BudgetExceeded."""
         if self.caller.limited:
@@ -144,8 +197,7 @@ class Exchange:
 
     def _cost_to_reserve(self) -> int:
         """What the prompt costs at least, in picodollars; what the answer will cost nobody knows."""
-        pools = candidates_for(self.runtime.snapshot.routing, self.intake.model, self.endpoint.kinds)
-        prices = [each.mapping.prices.input for pool in pools for each in pool.candidates]
+        prices = [each.mapping.prices.input for pool in self.pools() for each in pool.candidates]
         least = min((price for price in prices if price is not None), default=0)
         return estimate_prompt_tokens(self.body) * least
 
@@ -196,11 +248,9 @@ class Exchange:
             return Usage(), None
         usage = self.usage
         if usage is None and (self.text or partial or self.first_content_at is not None):
-            usage = Usage(
-                input_tokens=estimate_prompt_tokens(self.body),
-                output_tokens=estimate_tokens("".join(self.text)),
-                estimated=True,
-            )
+            usage = self.estimated_usage()
+        if self.continued is not None:
+            usage = added(self.continued.usage, usage)
         if usage is None:
             return Usage(), None
         self.usage = usage
@@ -213,6 +263,16 @@ class Exchange:
             reasoning_tokens=usage.reasoning_tokens,
         )
 
+    def estimated_usage(self) -> Usage | None:
+        """Usage by estimate of what was sent and what has come; None where the answer is no text."""
+        if not self.endpoint.generates and self.endpoint.name != "embeddings":
+            return None
+        return Usage(
+            input_tokens=estimate_prompt_tokens(self.body),
+            output_tokens=estimate_tokens("".join(self.text)),
+            estimated=True,
+        )
+
     def routing_headers(self) -> Headers:
         """The headers that say how the request was served."""
         headers = [(b"x-request-id", self.id.encode()), (b"x-agenthub-attempts", b"%d" % self.attempts)]
@@ -220,6 +280,8 @@ class Exchange:
             backend = self.candidate.backend
             headers.append((b"x-agenthub-backend", backend.id.encode()))
             headers.append((b"x-agenthub-pool", header_text(backend.pool)))
+        if self.estimates:
+            headers.append((b"x-agenthub-estimated", b"true"))
         if self.caller.limited:
             requests, tokens = self.runtime.limits.remaining(self.caller, now=clock.monotonic_seconds())
             headers += rate_headers(requests, tokens)

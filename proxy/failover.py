@@ -7,20 +7,27 @@ from datetime import timedelta
 from functools import partial
 
 from agenthub.core import clock
-from agenthub.core.errors import AllPoolsExhausted, QueueFull, Refused, UpstreamCredentialsRejected, UpstreamTimeout
+from agenthub.core.errors import (
+    AllPoolsExhausted,
+    BadRequest,
+    QueueFull,
+    Refused,
+    UpstreamCredentialsRejected,
+    UpstreamTimeout,
+)
 from providers.rules.redaction import response_summary
 from providers.rules.retry_after import retry_after_seconds
-from providers.rules.table import Candidate, ErrorKind, PoolCandidates
+from providers.rules.table import Candidate, ErrorKind
 from providers.services.backends import backend_error, backend_recovered, mapping_flag
 from providers.services.cooldowns import cooldown_start
 from proxy.attempt import Attempt, Outcome
+from proxy.continuation import Continuation
 from proxy.exchange import Exchange
 from proxy.rules import record
 from proxy.rules.emergency import MOST_TRIES, emergency_order
 from proxy.rules.routing import (
     PassedOver,
     Reason,
-    candidates_for,
     earliest,
     explain,
     in_order,
@@ -28,8 +35,12 @@ from proxy.rules.routing import (
     worth_waiting,
 )
 from proxy.rules.strategies import Ordering
-from proxy.rules.verdict import Blame, Next
+from proxy.rules.verdict import NOT_HERE, Blame, Next
 from proxy.state.protocol import CooldownBegun, Lease
+from proxy.wire.dialects import dialect_of, native_kinds
+from proxy.wire.prefill import prefill_way
+from proxy.wire.untranslatable import Untranslatable
+from proxy.wire.usage import Usage, added
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +61,9 @@ class Failover:
         self._retried = False
         self._again: Candidate | None = None  # to be tried once more, quickly
         self._emergency_tried: set[str] = set()
-        self._too_long: Outcome | None = None  # the 400 of a backend whose context window is too small
+        self._passed_back: Outcome | None = None  # an upstream's refusal, for the client if nobody else does better
+        self._unable: Untranslatable | None = None  # what the formats of some backends have no place for
+        self._cut: Outcome | None = None  # a stream that was cut after content and may go on elsewhere
         self._wait_until: float | None = None
 
     async def answer(self) -> Outcome:
@@ -58,11 +71,13 @@ class Failover:
 
         Raises Refused when nobody could answer.
         """
+        self._ban_unable()
         while True:
             lease = await self._lease()
             if lease is None:
-                if self._too_long is not None:
-                    return self._too_long
+                outcome = self._cut or self._passed_back
+                if outcome is not None:
+                    return outcome
                 raise self._refusal(await self._passed_over())
             outcome = await self._attempt(lease)
             if self._final(lease, outcome):
@@ -85,7 +100,7 @@ class Failover:
         if not self._tried and self.runtime.room.occupied(model):
             lease, passed = None, await self._passed_over()  # who waits already came first
         else:
-            lease, passed = await self._take(in_order(self._pools(), self._ordering()))
+            lease, passed = await self._take(in_order(self.exchange.pools(), self._ordering()))
             if lease is not None:
                 return lease
         if not self._emergency_tried:
@@ -93,10 +108,22 @@ class Failover:
             lease = await self._wait(model, passed)
         return lease or await self._emergency()
 
-    def _pools(self) -> tuple[PoolCandidates, ...]:
-        # Looked up anew each time: the table may have changed while the request waited.
+    def _ban_unable(self) -> None:
+        """Leave out the backends whose format can't say what the request says."""
         exchange = self.exchange
-        return candidates_for(self.runtime.snapshot.routing, exchange.intake.model, exchange.endpoint.kinds)
+        native = native_kinds(exchange.endpoint)
+        for pool in exchange.pools():
+            if pool.kinds <= native:
+                continue
+            for candidate in pool.candidates:
+                dialect = dialect_of(exchange.endpoint, candidate.backend.api)
+                if not dialect.translates:
+                    continue
+                try:
+                    exchange.translated(dialect, candidate.mapping)
+                except Untranslatable as problem:
+                    self._unable = problem
+                    self._banned.add(candidate.backend.id)
 
     def _ordering(self) -> Ordering:
         return self.runtime.ordering(self.exchange.session)
@@ -109,7 +136,7 @@ class Failover:
 
     async def _passed_over(self) -> Sequence[PassedOver]:
         now = clock.monotonic_seconds()
-        every = in_order(self._pools(), self._ordering())
+        every = in_order(self.exchange.pools(), self._ordering())
         return await self.runtime.state.passed_over(
             every, now=now, banned=self._banned, tokens=self.exchange.tokens_to_reserve
         )
@@ -123,7 +150,7 @@ class Failover:
         ready_at = earliest(passed)
         soon = ready_at is not None and ready_at <= self._wait_until
         # Nobody was taken although somebody is free: those who wait already come first, and that does not take long.
-        free = len(passed) < sum(len(pool.candidates) for pool in self._pools())
+        free = len(passed) < sum(len(pool.candidates) for pool in self.exchange.pools())
         if not settings.queue_timeout_seconds or not (soon or free or worth_waiting(passed)):
             return None
         loop = asyncio.get_running_loop()
@@ -145,7 +172,7 @@ class Failover:
             self.exchange.waited_seconds += clock.monotonic_seconds() - began
 
     async def _try(self) -> tuple[Lease | None, float | None]:
-        lease, passed = await self._take(in_order(self._pools(), self._ordering()))
+        lease, passed = await self._take(in_order(self.exchange.pools(), self._ordering()))
         return lease, earliest(passed)
 
     async def _emergency(self) -> Lease | None:
@@ -222,23 +249,46 @@ class Failover:
     def _final(self, lease: Lease, outcome: Outcome) -> bool:
         """Whether the outcome goes to the client; else prepare the next try."""
         verdict, backend = outcome.verdict, lease.candidate.backend
-        if outcome.streamed or verdict.next in (Next.ANSWER, Next.PASS_BACK):
+        if outcome.streamed:
+            return not self._goes_on_elsewhere(lease, outcome)
+        if verdict.next is Next.ANSWER or (verdict.next is Next.PASS_BACK and self._cut is None):
             return True
         self._failures[backend.id] = outcome
         if not lease.emergency:
             self._tried.add(backend.id)
         if verdict.next is Next.LARGER_CONTEXT:
-            self._too_long = self._too_long or outcome
+            self._passed_back = self._passed_back or outcome
             self._ban_small_windows(lease.candidate.mapping.context_window)
         elif verdict.next is Next.RETRY_SAME and not self._retried and not lease.trial and not lease.emergency:
             self._retried = True
             self._again = lease.candidate
         elif verdict.next is not Next.NEXT:
             self._banned.add(backend.id)
+        if verdict is NOT_HERE:
+            self._passed_back = outcome
         return False
 
+    def _goes_on_elsewhere(self, lease: Lease, outcome: Outcome) -> bool:
+        """Whether a stream that was cut after content may go on at another backend; then prepare that."""
+        exchange, said = self.exchange, self.exchange.said
+        if outcome.verdict.next is Next.ANSWER or outcome.client_stalled or said is None:
+            return False
+        if not said.resumable or not said.text:
+            return False
+        spent = exchange.usage or exchange.estimated_usage()
+        carried = exchange.continued.usage if exchange.continued is not None else Usage()
+        exchange.continued = Continuation(said, added(carried, spent))
+        exchange.usage, exchange.text = None, []
+        self._cut = outcome
+        self._tried.add(lease.candidate.backend.id)
+        self._banned.add(lease.candidate.backend.id)
+        self._banned |= {
+            each.backend.id for pool in exchange.pools() for each in pool.candidates if not prefill_way(each)
+        }
+        return True
+
     def _ban_small_windows(self, window: int) -> None:
-        for pool in self._pools():
+        for pool in self.exchange.pools():
             for candidate in pool.candidates:
                 if candidate.mapping.context_window <= window:
                     self._banned.add(candidate.backend.id)
@@ -298,6 +348,8 @@ class Failover:
 
     def _refusal(self, passed: Sequence[PassedOver]) -> Refused:
         passed = [self._with_failure(each) for each in passed]
+        if self._unable is not None and not self._failures and all(each.reason is Reason.FAILED for each in passed):
+            return BadRequest(self._unable.message, param=self._unable.field)
         verdicts = [failure.verdict for failure in self._failures.values()]
         if passed and all(self._credentials_rejected(each) for each in passed):
             return UpstreamCredentialsRejected(

@@ -39,6 +39,7 @@ async def proxy_lifespan() -> AsyncIterator[Runtime]:
         snapshot=first,
         state=MemoryState(processes=environment.workers),
         journal=journal,
+        uploads_dir=environment.uploads_dir,
         pool=ConnectionPool(allow_private=environment.allow_private_upstreams),
         sync_always=environment.journal_sync == "always",
     )

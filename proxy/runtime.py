@@ -5,6 +5,7 @@ import logging
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 from agenthub.core import clock
 from providers.rules.table import Candidate, HealthState
@@ -15,6 +16,7 @@ from proxy.metrics import Metrics
 from proxy.reporter import Reporter
 from proxy.rules.budget import next_period_start
 from proxy.rules.caller import Caller, Period
+from proxy.rules.cors import allowed_origins
 from proxy.rules.strategies import Ordering
 from proxy.snapshot import Snapshot
 from proxy.state.keys import KeyLimits
@@ -35,6 +37,7 @@ class Runtime:
         state: MemoryState,
         journal: Journal,
         pool: ConnectionPool,
+        uploads_dir: Path,
         sync_always: bool = False,
     ) -> None:
         self.snapshot = snapshot
@@ -42,6 +45,7 @@ class Runtime:
         self.limits = KeyLimits(turnover=self._turnover, on_mark=self._budget_mark, processes=state.processes)
         self.journal = journal
         self.pool = pool
+        self.uploads_dir = uploads_dir  # where forms lie while they pass through
         self.sync_always = sync_always  # the record is on the disk, not only written, before the last byte goes out
         self.heads = Heads()
         self.metrics = Metrics()
@@ -52,6 +56,7 @@ class Runtime:
         self.chance = random.Random()
         self.rotation = 0
         self.inflight = 0
+        self.cors_origins: frozenset[bytes] = frozenset()
         self.draining = False
         self.drain_began = asyncio.Event()
         self.without_usage: set[str] = set()  # backends that have refused stream_options
@@ -65,6 +70,7 @@ class Runtime:
             self.heads.clear()
             self.without_usage &= snapshot.routing.by_id.keys()
         self.snapshot = snapshot
+        self.cors_origins = allowed_origins(snapshot.settings.cors_allowed_origins)
         self.journal.max_bytes = snapshot.settings.journal_max_bytes
         self.journal.refuse = snapshot.settings.journal_full == "refuse"
         self.state.apply(

@@ -23,7 +23,7 @@ from proxy.rules.endpoints import ENDPOINTS
 
 logger = logging.getLogger(__name__)
 
-_BY_URL = {path.encode(): endpoint for path, endpoint in ENDPOINTS.items()}
+_BY_URL = {path.encode(): endpoint for path, endpoint in ENDPOINTS.items() if not endpoint.form}
 
 
 class ShortWayProtocol(HttpToolsProtocol):
@@ -55,6 +55,7 @@ class ShortWayProtocol(HttpToolsProtocol):
             or self.parser.get_method() != b"POST"
             or self.parser.get_http_version() != "1.1"
             or self.expect_100_continue
+            or serving.cors_origins
             or self.parser.should_upgrade()
             or (self.cycle is not None and not self.cycle.response_complete)
         ):

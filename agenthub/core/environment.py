@@ -64,6 +64,11 @@ class Environment:
         return self.data_dir / "journal"
 
     @property
+    def uploads_dir(self) -> Path:
+        """Forms on their way through, in files without names."""
+        return self.data_dir / "uploads"
+
+    @property
     def queue_dir(self) -> Path:
         """Where the messages of an embedded hub's jobs lie."""
         return self.data_dir / "queue"

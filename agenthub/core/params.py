@@ -78,9 +78,18 @@ class RuntimeSettings:
     max_body_bytes: int = _param(
         32 * 1024 * 1024, at_least=1024, at_most=1024**3, help="Largest request body of the proxy, in bytes."
     )
+    max_upload_bytes: int = _param(
+        512 * 1024 * 1024,
+        at_least=1024,
+        at_most=1024**4,
+        help="Largest form with files, in bytes; it lies on the disk meanwhile.",
+    )
     shutdown_grace_seconds: float = _param(30, at_least=0, at_most=600, help="Time that streams have to end at a stop.")
     journal_max_bytes: int = _param(
         1024**3, at_least=1024**2, at_most=1024**4, help="Bound of the usage journal while the database is away."
+    )
+    cors_allowed_origins: str = _param(
+        "none", help="Origins whose pages may call /v1 from a browser, with commas between; * for any; none for none."
     )
     journal_full: str = _param(
         "refuse", choices=("refuse", "drop"), help="At the bound: refuse requests, or serve them and drop the records."

@@ -164,6 +164,7 @@ class PoolCandidates:
     strategy: Strategy
     candidates: tuple[Candidate, ...]  # the cheapest first where that is the strategy
     weight_sums: tuple[int, ...] = ()  # running sums of the weights, for a draw in logarithmic time
+    kinds: frozenset[ApiKind] = frozenset()  # of the candidates' backends
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +266,8 @@ def _pool_candidates(pool: PoolEntry, candidates: list[Candidate]) -> PoolCandid
     if pool.strategy is Strategy.CHEAPEST:
         candidates.sort(key=_price)
     sums = tuple(accumulate(candidate.backend.weight for candidate in candidates))
-    return PoolCandidates(pool.name, pool.strategy, tuple(candidates), sums)
+    kinds = frozenset(candidate.backend.api for candidate in candidates)
+    return PoolCandidates(pool.name, pool.strategy, tuple(candidates), sums, kinds)
 
 
 def _price(candidate: Candidate) -> float:

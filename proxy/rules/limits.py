@@ -6,6 +6,9 @@ MOST_HEADER_BYTES = 64 * 1024
 MOST_LOOKED_AT_BYTES = 1024 * 1024
 """JSON answers up to this size are looked at before they are sent; larger ones stream on."""
 
+MOST_TRANSLATED_BYTES = 32 * 1024 * 1024
+"""A JSON answer that is translated into another format, for which it must be there whole."""
+
 MOST_EVENT_BYTES = 4 * 1024 * 1024
 """One SSE event. Images in chunks are long; what is longer than this is no event."""
 

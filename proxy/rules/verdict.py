@@ -52,6 +52,10 @@ CONNECT_FAILED = Verdict(Next.RETRY_SAME, Blame.FAILURE, "connect_failed")
 RESET = Verdict(Next.RETRY_SAME, Blame.FAILURE, "reset")
 INVALID = Verdict(Next.NEXT_NEVER_SAME, Blame.FAILURE, "invalid_answer")
 ENDED_EARLY = Verdict(Next.NEXT_NEVER_SAME, Blame.FAILURE, "ended_early")
+UNTRANSLATABLE = Verdict(Next.NEXT_NEVER_SAME, Blame.NONE, "untranslatable")
+NOT_HERE = Verdict(Next.NEXT_NEVER_SAME, Blame.NONE, "404")
+"""A file that another of the backends may have."""
+
 CLIENT_STALLED = Verdict(Next.NEXT_NEVER_SAME, Blame.NONE, "client_stalled")
 ADDRESS_REFUSED = Verdict(Next.NEXT_NEVER_SAME, Blame.NONE, "address_refused")
 
@@ -148,6 +152,8 @@ def _by_status(status: int, words: str) -> Verdict:
             return Verdict(Next.PASS_BACK, Blame.NONE, "content_filter")
         case 401 | 403:
             return Verdict(Next.NEXT_NEVER_SAME, Blame.CREDENTIALS, named)
+        case 400 if "credit balance" in words:
+            return Verdict(Next.NEXT, Blame.QUOTA, "quota")
         case 400 | 413 | 422 if any(word in words for word in _CONTEXT):
             return Verdict(Next.LARGER_CONTEXT, Blame.NONE, "context_length")
         case 404:

@@ -1,5 +1,6 @@
 """OpenAI's wire format, as far as the proxy must understand it: as little as possible, and never by changing it."""
 
+from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
@@ -27,14 +28,16 @@ class Intake(msgspec.Struct, frozen=True):
     wants_usage: bool  # the client itself asked for the usage chunk of a stream
 
 
-def read_request(body: bytes, *, may_stream: bool) -> Intake:
+def read_request(body: bytes, *, may_stream: bool, default_model: str = "", needs_model: bool = True) -> Intake:
     """Open a request body. Raises InvalidJson or BadRequest, which name what is wrong."""
     try:
         envelope = _ENVELOPE.decode(body)
     except UNREADABLE as problem:
         what = "nested too deeply" if isinstance(problem, RecursionError) else str(problem)
         raise InvalidJson(f"The request body is not a JSON object: {what}.") from None
-    model = _member(envelope, "model")
+    model = _member(envelope, "model") or default_model
+    if model == "" and not needs_model:
+        return Intake(envelope, "", False, False)
     if not isinstance(model, str) or not model:
         raise BadRequest("The request needs a model: a non-empty string.", param="model")
     if len(model) > MOST_MODEL_CHARACTERS:
@@ -60,7 +63,7 @@ def _member(envelope: Envelope, name: str) -> Any:
 
 def asked_tokens(intake: Intake) -> int:
     """The most tokens that the caller wants generated; 0 where it does not say, or not in numbers."""
-    for name in ("max_completion_tokens", "max_tokens"):
+    for name in ("max_completion_tokens", "max_tokens", "max_output_tokens"):
         value = _member(intake.envelope, name)
         if type(value) is int and value > 0:
             return min(value, MOST_TOKENS)
@@ -74,7 +77,7 @@ def write_request(intake: Intake, *, native_id: str, ask_usage: bool) -> bytes:
     the proxy itself has read it.
     """
     envelope = dict(intake.envelope)
-    if native_id != intake.model:
+    if native_id and (native_id != intake.model or "model" not in envelope):
         envelope["model"] = msgspec.Raw(msgspec.json.encode(native_id))
     if intake.stream and ask_usage and not intake.wants_usage:
         options = _member(envelope, "stream_options") or {}
@@ -91,6 +94,7 @@ class Kind(Enum):
     DONE = 3
     ERROR = 4
     MALFORMED = 5
+    NOTHING = 6  # the client's format has no event for it
 
 
 class _Delta(msgspec.Struct):
@@ -218,14 +222,14 @@ class Answer(msgspec.Struct, frozen=True):
     is_error: bool
 
 
-def read_answer(body: bytes) -> Answer | None:
-    """Look at a JSON answer; None if it is no JSON object, or broken off."""
+def read_answer(body: bytes, usage: Callable[[object], Usage | None] = openai_usage) -> Answer | None:
+    """Look at a JSON answer; None if it is no JSON object, or broken off. `usage` reads its usage object."""
     try:
         answer = _ANSWER.decode(body)
     except UNREADABLE:
         return None
     is_error = answer.error is not None and not answer.choices and not answer.data
-    return Answer(openai_usage(answer.usage), is_error)
+    return Answer(usage(answer.usage), is_error)
 
 
 class _Message(msgspec.Struct):
@@ -257,7 +261,7 @@ def answer_text(body: bytes) -> str:
     return " ".join(part if isinstance(part, str) else str(part) for part in parts if part)
 
 
-def usage_in_tail(tail: bytes) -> Usage | None:
+def usage_in_tail(tail: bytes, usage: Callable[[object], Usage | None] = openai_usage) -> Usage | None:
     """The usage of an answer that was too large to be looked at whole, out of its last bytes."""
     start = tail.rfind(b'"usage"')
     brace = tail.find(b"{", start)
@@ -267,7 +271,7 @@ def usage_in_tail(tail: bytes) -> Usage | None:
         if tail[end : end + 1] != b"}":
             continue
         try:
-            return openai_usage(msgspec.json.decode(tail[brace : end + 1]))
+            return usage(msgspec.json.decode(tail[brace : end + 1]))
         except UNREADABLE:
             continue
     return None

@@ -27,6 +27,20 @@ class Usage(msgspec.Struct, frozen=True):
         return self.output_tokens + self.reasoning_tokens
 
 
+def added(one: Usage, other: Usage | None) -> Usage:
+    """The usage of two requests upstream that were one for the client."""
+    if other is None:
+        return one
+    return Usage(
+        one.input_tokens + other.input_tokens,
+        one.cache_read_tokens + other.cache_read_tokens,
+        one.cache_write_tokens + other.cache_write_tokens,
+        one.output_tokens + other.output_tokens,
+        one.reasoning_tokens + other.reasoning_tokens,
+        one.estimated or other.estimated,
+    )
+
+
 def openai_usage(found: object) -> Usage | None:
     """Usage out of OpenAI's `usage` object, which counts cached tokens inside the prompt and reasoning inside the
     completion; None for what is no usage. A detail never exceeds what it is a part of."""
