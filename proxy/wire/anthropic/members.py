@@ -15,7 +15,7 @@ _MOST_NAME_CHARACTERS = 100
 
 def at(field: str, part: str | int) -> str:
     """The path of a part of a field. Names that come from outside are cut to a readable length."""
-    name = str(part)[:_MOST_NAME_CHARACTERS]
+    name = str(part)[:_MOST_NAME_CHARACTERS] or '""'
     return f"{field}.{name}" if field else name
 
 

@@ -64,7 +64,7 @@ class MessagesReader:
         except msgspec.ValidationError:
             return self._read_odd(data)
         except UNREADABLE:
-            return Kind.DONE if data == DONE else Kind.MALFORMED
+            return Kind.MALFORMED
         if event.type == "content_block_delta":
             return self._take(event.delta)
         if event.error is not None:
@@ -99,6 +99,8 @@ class MessagesReader:
         return Kind.CONTENT
 
     def _read_odd(self, data: bytes) -> Kind:
+        if data == DONE:  # some servers end every stream as chat does
+            return Kind.DONE
         # Valid JSON in a shape that we did not expect: passed on, since the client may know it.
         try:
             found = msgspec.json.decode(data)
