@@ -22,6 +22,7 @@ from proxy.wire.anthropic.events import MessageEvents
 from proxy.wire.anthropic.reader import MessagesReader
 from proxy.wire.anthropic.requests_in import chat_from_messages
 from proxy.wire.anthropic.requests_out import messages_from_chat
+from proxy.wire.anthropic.unsigned import without_unsigned_thinking
 from proxy.wire.anthropic.usage import anthropic_usage
 from proxy.wire.chat_events import ChatEvents
 from proxy.wire.openai import Answer, Intake, Kind, StreamReader, answer_text, read_answer, write_request
@@ -130,6 +131,8 @@ class Dialect:
         native_id = mapping.native_id or intake.model
         tells_usage = ask_usage and self.upstream in (Format.CHAT, Format.COMPLETIONS)
         if request is None:
+            if self.upstream is Format.MESSAGES:
+                intake = _without_unsigned_thinking(intake)
             return write_request(intake, native_id=native_id, ask_usage=tells_usage)
         options = {"stream_options": {"include_usage": True}} if intake.stream and tells_usage else {}
         return msgspec.json.encode({**request, "model": native_id, "stream": intake.stream, **options})
@@ -205,6 +208,14 @@ class Dialect:
     def error_object(self, data: bytes) -> bytes:
         """An error event of the backend's stream as an object with an `error`, as other formats have it."""
         return openai_error_of_event(data) if self.upstream is Format.RESPONSES else data
+
+
+def _without_unsigned_thinking(intake: Intake) -> Intake:
+    messages = intake.envelope.get("messages")
+    if messages is None:
+        return intake
+    cleaned = without_unsigned_thinking(bytes(messages))
+    return msgspec.structs.replace(intake, envelope={**intake.envelope, "messages": msgspec.Raw(cleaned)})
 
 
 def _same(request: Json) -> Json:
