@@ -32,16 +32,16 @@ def openai_usage(found: object) -> Usage | None:
     completion; None for what is no usage. A detail never exceeds what it is a part of."""
     if not isinstance(found, dict):
         return None
-    prompt, completion = _count(found.get("prompt_tokens")), _count(found.get("completion_tokens"))
+    prompt, completion = count(found.get("prompt_tokens")), count(found.get("completion_tokens"))
     if prompt is None and completion is None:
-        total = _count(found.get("total_tokens"))
+        total = count(found.get("total_tokens"))
         if total is None:
             return None
         prompt = total
     prompt, completion = prompt or 0, completion or 0
     cached = _detail(found, "prompt_tokens_details", "cached_tokens")
     if cached is None:
-        cached = _count(found.get("prompt_cache_hit_tokens"))
+        cached = count(found.get("prompt_cache_hit_tokens"))
     cached = min(cached or 0, prompt)
     reasoning = min(_detail(found, "completion_tokens_details", "reasoning_tokens") or 0, completion)
     return Usage(
@@ -54,10 +54,11 @@ def openai_usage(found: object) -> Usage | None:
 
 def _detail(found: dict[str, object], part: str, name: str) -> int | None:
     details = found.get(part)
-    return _count(details.get(name)) if isinstance(details, dict) else None
+    return count(details.get(name)) if isinstance(details, dict) else None
 
 
-def _count(value: object) -> int | None:
+def count(value: object) -> int | None:
+    """A count of tokens as a provider gives it; None for what is none."""
     if type(value) is int and 0 <= value <= MOST_TOKENS:
         return value
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST_TOKENS:
