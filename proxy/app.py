@@ -2,18 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
 
 from agenthub.core import clock
 from agenthub.core.errors import (
     BadRequest,
     InvalidKey,
     MethodNotAllowed,
-    ModelNotAllowed,
-    ModelNotFound,
     NotFound,
     Refused,
-    RequestTooLarge,
     ShuttingDown,
     StreamBroken,
 )
@@ -26,8 +22,8 @@ from proxy.auth import caller_of, presented_key
 from proxy.client import Client, ClientGone, Headers
 from proxy.exchange import Exchange
 from proxy.failover import Failover
-from proxy.rules.caller import Caller
 from proxy.intake import check_model, estimated_count, read_in
+from proxy.rules.caller import Caller
 from proxy.rules.endpoints import ENDPOINTS, Format, endpoint_of, methods_of
 from proxy.rules.record import ErrorType
 from proxy.rules.verdict import Next
@@ -233,14 +229,10 @@ async def _refuse(exchange: Exchange, refused: Refused, *, known: bool) -> None:
     headers = exchange.routing_headers()[1:]
     if isinstance(refused, ShuttingDown):
         headers.append((b"connection", b"close"))
-    await _send_error(
-        client, refused, request_id=exchange.id, headers=headers, said_in=exchange.endpoint.format
-    )
+    await _send_error(client, refused, request_id=exchange.id, headers=headers, said_in=exchange.endpoint.format)
 
 
-async def _send_error(
-    client: Client, refused: Refused, *, request_id: str, headers: Headers, said_in: Format
-) -> None:
+async def _send_error(client: Client, refused: Refused, *, request_id: str, headers: Headers, said_in: Format) -> None:
     body = error_body(refused, request_id=request_id, said_in=said_in)
     headers = [
         *headers,

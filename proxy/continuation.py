@@ -14,7 +14,7 @@ class Continuation:
     """What has been said, and what it has cost at the backends that were cut."""
 
     said: SaidSoFar
-    usage: Usage = Usage()
+    usage: Usage
 
     def request(self, body: bytes, candidate: Candidate) -> bytes:
         """The chat request for the backend that goes on."""

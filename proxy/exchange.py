@@ -10,9 +10,9 @@ from providers.rules.pricing import cost_picousd
 from providers.rules.table import Candidate, MappingEntry, PoolCandidates
 from providers.rules.tokens import estimate_prompt_tokens, estimate_tokens
 from proxy.client import Client, Headers
-from proxy.rules.caller import ANYONE, Caller
 from proxy.continuation import Continuation
 from proxy.form import Form
+from proxy.rules.caller import ANYONE, Caller
 from proxy.rules.endpoints import Endpoint, Format
 from proxy.rules.rate_headers import rate_headers
 from proxy.rules.record import Attempt, ErrorType, RequestBegun, RequestEnded
@@ -63,8 +63,8 @@ class Exchange:
         "headers",
         "id",
         "intake",
-        "recorded",
         "query",
+        "recorded",
         "runtime",
         "said",
         "started_at",

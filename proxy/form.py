@@ -19,15 +19,17 @@ class Form:
         self._model = model
 
     @classmethod
-    async def taken_in(cls, pieces: AsyncIterator[bytes], *, content_type: bytes, folder: Path, most_bytes: int) -> Self:
+    async def taken_in(
+        cls, pieces: AsyncIterator[bytes], *, content_type: bytes, folder: Path, most_bytes: int
+    ) -> Self:
         """Read a form to its end. Raises BadRequest for what is no form, RequestTooLarge, SpoolFull."""
-        scanner = FormScanner(boundary_of(content_type))
+        scanner = FormScanner(boundary_of(content_type), ("model",))
         spool = RequestSpool(folder, most_bytes=most_bytes)
         try:
             async for piece in pieces:
                 scanner.feed(piece)
                 spool.write(piece)
-            scanner.close()
+            scanner.finish()
         except BaseException:
             spool.close()
             raise

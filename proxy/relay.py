@@ -41,7 +41,18 @@ class Failure:
 class WholeAnswer:
     """A body that is looked at before it is sent: errors, and JSON answers unless they are very large."""
 
-    __slots__ = ("_attempt", "_good", "_headers", "_length", "_most", "_pieces", "_size", "_status", "_tail", "committed")
+    __slots__ = (
+        "_attempt",
+        "_good",
+        "_headers",
+        "_length",
+        "_most",
+        "_pieces",
+        "_size",
+        "_status",
+        "_tail",
+        "committed",
+    )
 
     def __init__(
         self,
@@ -226,7 +237,8 @@ class StreamRelay:
 
     def _take(self, events: list[bytes]) -> None:
         out: list[bytes] = []
-        for event in events:
+        for came in events:
+            event = came
             data = data_of(event)
             kind = Kind.QUIET if data is None else self._reader.read(data)
             if self._translation is not None and kind in _PASSED_ON:

@@ -40,9 +40,7 @@ def answer_headers(origin: bytes | None, allowed: frozenset[bytes]) -> Headers:
     ]
 
 
-def preflight_headers(
-    origin: bytes | None, asked: bytes, methods: list[str], allowed: frozenset[bytes]
-) -> Headers:
+def preflight_headers(origin: bytes | None, asked: bytes, methods: list[str], allowed: frozenset[bytes]) -> Headers:
     """The answer to a browser that asks beforehand; `asked` are the header names that the page wants to send."""
     headers = [(b"allow", ", ".join([*methods, "OPTIONS"]).encode()), *answer_headers(origin, allowed)]
     if len(headers) > 2:

@@ -68,7 +68,9 @@ class SaidSoFar:
         if not isinstance(chunk, dict):
             return
         if not self.first:
-            self.first = {name: chunk[name] for name in ("id", "created", "model", "system_fingerprint") if name in chunk}
+            self.first = {
+                name: chunk[name] for name in ("id", "created", "model", "system_fingerprint") if name in chunk
+            }
         choices = chunk.get("choices")
         for choice in choices if isinstance(choices, list) else []:
             self._take_choice(choice)

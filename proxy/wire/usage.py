@@ -57,10 +57,12 @@ def openai_usage(found: object) -> Usage | None:
     if cached is None:
         cached = count(found.get("prompt_cache_hit_tokens"))
     cached = min(cached or 0, prompt)
+    written = min(_detail(found, "prompt_tokens_details", "cache_write_tokens") or 0, prompt - cached)
     reasoning = min(_detail(found, "completion_tokens_details", "reasoning_tokens") or 0, completion)
     return Usage(
-        input_tokens=prompt - cached,
+        input_tokens=prompt - cached - written,
         cache_read_tokens=cached,
+        cache_write_tokens=written,
         output_tokens=completion - reasoning,
         reasoning_tokens=reasoning,
     )

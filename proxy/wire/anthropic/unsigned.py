@@ -1,4 +1,4 @@
-"""Thinking that the hub itself has made out of another format's: it has no signature, and Anthropic takes none without."""
+"""Thinking that the hub has made out of another format's: it has no signature, and Anthropic takes none without."""
 
 import re
 from typing import Any
