@@ -241,7 +241,8 @@ _READERS: dict[Format, Callable[[int], Reader]] = {
 
 def _plain_usage(found: object) -> Usage | None:
     # Images and transcriptions count like responses do, embeddings like chat.
-    return openai_usage(found) or responses_usage(found)
+    newer = isinstance(found, dict) and "input_tokens" in found
+    return responses_usage(found) if newer else openai_usage(found)
 
 
 _USAGES: dict[Format, Callable[[object], Usage | None]] = {
