@@ -1,30 +1,18 @@
 """The stand-in provider does what its scripts say: the tests of the proxy lean on it."""
 
 import asyncio
+import hashlib
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
-from agenthub.demo.standin.script import Script, read_scripts
+from agenthub.demo.standin.script import Script, ToolCall, read_scripts
 from agenthub.demo.standin.server import StandIn
 
 ASK: dict[str, Any] = {"model": "standin-small", "messages": [{"role": "user", "content": "Hello"}]}
 STREAM = ASK | {"stream": True}
-
-
-@pytest.fixture
-async def standin() -> AsyncIterator[StandIn]:
-    async with StandIn() as running:
-        yield running
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(timeout=10) as running:
-        yield running
 
 
 async def test_a_request_without_a_script_gets_a_good_answer(standin: StandIn, client: httpx.AsyncClient) -> None:
@@ -65,6 +53,29 @@ async def test_a_stream_has_role_chunks_finish_usage_and_done(standin: StandIn, 
 async def test_usage_is_only_streamed_when_asked_for(standin: StandIn, client: httpx.AsyncClient) -> None:
     answer = await client.post(f"{standin.url()}/chat/completions", json=STREAM)
     assert '"usage"' not in answer.text
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"a":' * 100_000, b'{"model": 1e999}', b"\xff"])
+async def test_a_body_that_is_no_json_object_is_refused(
+    standin: StandIn, client: httpx.AsyncClient, body: bytes
+) -> None:
+    answer = await client.post(f"{standin.url('a')}/chat/completions", content=body)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["type"] == "invalid_request_error"
+    assert (await client.post(f"{standin.url('a')}/chat/completions", json=ASK)).status_code == 200
+
+
+async def test_of_a_huge_body_the_beginning_and_the_hash_are_remembered(
+    standin: StandIn, client: httpx.AsyncClient
+) -> None:
+    body = json.dumps(ASK | {"padding": "x" * 3_000_000}).encode()
+    answer = await client.post(f"{standin.url('a')}/chat/completions?way=long", content=body)
+    assert answer.status_code == 200
+    seen = standin.seen("a")[0]
+    assert seen.body == body[: 1 << 20]
+    assert seen.body_bytes == len(body)
+    assert seen.body_sha256 == hashlib.sha256(body).hexdigest()
+    assert seen.query == "way=long"
 
 
 async def test_a_gate_holds_each_chunk_until_it_is_opened(standin: StandIn, client: httpx.AsyncClient) -> None:
@@ -139,6 +150,11 @@ async def test_answers_are_compressed_as_told(standin: StandIn, client: httpx.As
 def test_scripts_are_read_from_json() -> None:
     scripts = read_scripts(b'{"a": [{"status": 429, "headers": {"retry-after": "7"}, "inserts": {"2": "x"}}]}')
     assert scripts == {"a": (Script(status=429, headers={"retry-after": "7"}, inserts={2: "x"}),)}
+
+
+def test_scripts_with_tool_calls_are_read_from_json() -> None:
+    scripts = read_scripts(b'{"a": [{"chunks": 0, "tool_calls": [{"id": "c1", "name": "look", "arguments": "{}"}]}]}')
+    assert scripts == {"a": (Script(chunks=0, tool_calls=(ToolCall("c1", "look"),)),)}
 
 
 def test_a_misspelt_script_is_refused() -> None:

@@ -5,14 +5,15 @@ import socket
 import struct
 import zlib
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import httptools
-import msgspec
 
-from agenthub.demo.standin import answers
+from agenthub.demo.standin.protocol import Events, Whole
+from agenthub.demo.standin.reply import reply
+from agenthub.demo.standin.request import Request, read_request
 from agenthub.demo.standin.script import Script, raw
-from agenthub.demo.standin.seen import Seen
+from agenthub.demo.standin.seen import Seen, seen_of
 
 if TYPE_CHECKING:
     from agenthub.demo.standin.server import StandIn
@@ -88,14 +89,12 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """The request is whole: answer it."""
-        path = self._target.decode("latin-1").partition("?")[0]
-        backend, _, endpoint = path.strip("/").rpartition("v1/")
         method = self._parser.get_method().decode()
-        seen = Seen(backend.strip("/"), method, path, self._headers, b"".join(self._body))
+        request = read_request(method, self._target.decode("latin-1"), self._headers, b"".join(self._body))
         self._target, self._headers, self._body = b"", {}, []
-        self._seen = seen
+        self._seen = seen = seen_of(request)
         script = self._standin.take(seen)
-        self._answering = asyncio.get_running_loop().create_task(self._answer(seen, endpoint, script))
+        self._answering = asyncio.get_running_loop().create_task(self._answer(seen, request, script))
 
     def close(self) -> None:
         """End the connection at once."""
@@ -103,9 +102,9 @@ class Connection(asyncio.Protocol):
 
     # The answer
 
-    async def _answer(self, seen: Seen, endpoint: str, script: Script) -> None:
+    async def _answer(self, seen: Seen, request: Request, script: Script) -> None:
         try:
-            await self._play(seen, endpoint, script)
+            await self._play(seen, request, script)
             seen.finished = True
         except _Cut:
             seen.finished = True
@@ -117,43 +116,21 @@ class Connection(asyncio.Protocol):
             self._answering = None
             self._standin.changed()
 
-    async def _play(self, seen: Seen, endpoint: str, script: Script) -> None:
+    async def _play(self, seen: Seen, request: Request, script: Script) -> None:
         await self._pause(script.before_head_seconds, script, step=1)
         if script.cut_before_head:
             raise _Cut
-        if seen.method == "GET" and endpoint == "models":
-            await self._send_json(script, script.status, self._body_for(script, answers.models_answer()))
-            return
-        if seen.method != "POST" or endpoint not in answers.ENDPOINTS:
-            await self._refuse(script, 404, "unknown_url", f"There is nothing at {seen.path}.")
-            return
-        try:
-            request = seen.json
-        except msgspec.MsgspecError:
-            await self._refuse(script, 400, "", "The body is not a JSON object.")
-            return
-        if script.status >= 400:
-            body = answers.error_body(script.status, code=script.error_code, message=script.error_message)
-            await self._send_json(script, script.status, self._body_for(script, body))
-        elif script.rejects_stream_options and "stream_options" in request:
-            await self._refuse(script, 400, "", "Unrecognized request argument supplied: stream_options")
-        elif request.get("stream") and script.body is None:
-            await self._stream(seen, endpoint, script, request)
+        answer = reply(request, script, self._standin.files)
+        if isinstance(answer, Whole):
+            await self._send(answer, script)
         else:
-            body = self._body_for(script, answers.json_answer(endpoint, script, request))
-            await self._send_json(script, script.status, body)
+            await self._stream(seen, answer, script)
 
-    def _body_for(self, script: Script, usual: bytes) -> bytes:
-        return usual if script.body is None else raw(script.body)
-
-    async def _refuse(self, script: Script, status: int, code: str, message: str) -> None:
-        await self._send_json(script, status, answers.error_body(status, code=code, message=message))
-
-    async def _send_json(self, script: Script, status: int, body: bytes) -> None:
-        body = zlib.compress(body, wbits=_GZIP) if script.gzip else body
+    async def _send(self, answer: Whole, script: Script) -> None:
+        body = zlib.compress(answer.body, wbits=_GZIP) if script.gzip else answer.body
         length = len(body) if script.content_length is None else script.content_length
-        headers = {"content-type": "application/json", "content-length": str(length), **_encoding(script)}
-        head = _head(status, {**headers, **script.headers})
+        headers = {"content-type": answer.content_type, "content-length": str(length), **_encoding(script)}
+        head = _head(answer.status, {**headers, **script.headers})
         if script.cut:
             await self._write(head + body[: script.cut_after], script)
             raise _Cut
@@ -161,14 +138,15 @@ class Connection(asyncio.Protocol):
         if length != len(body):
             raise _Cut
 
-    async def _stream(self, seen: Seen, endpoint: str, script: Script, request: dict[str, Any]) -> None:
-        events = answers.StreamEvents(endpoint, script, request)
-        self._packer = zlib.compressobj(wbits=_GZIP)
+    async def _stream(self, seen: Seen, events: Events, script: Script) -> None:
+        if script.gzip:
+            self._packer = zlib.compressobj(wbits=_GZIP)
         framing = {"transfer-encoding": "chunked"} if script.chunked else {"connection": "close"}
-        headers = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache", **framing}
+        headers = {"content-type": events.content_type, "cache-control": "no-cache", **framing}
         await self._write(_head(script.status, {**headers, **_encoding(script), **script.headers}), script)
-        await self._event(events.opening(), script)
-        for number in range(script.chunks + 1):
+        for event in events.opening():
+            await self._event(event, script)
+        for number in range(events.chunks + 1):
             await self._event(raw(script.inserts.get(number, "")), script)
             if script.cut and script.cut_after == number:
                 # What was written before a reset must have left, since a reset takes back what has not.
@@ -176,7 +154,7 @@ class Connection(asyncio.Protocol):
                 raise _Cut
             if script.silent_after == number:
                 await asyncio.sleep(_FOREVER)
-            if number == script.chunks:
+            if number == events.chunks:
                 break
             await self._pause(self._seconds_before(number, script), script, step=number + 2)
             seen.chunks_sent += 1

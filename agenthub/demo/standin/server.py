@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Self
 
 from agenthub.demo.standin.connection import Connection
+from agenthub.demo.standin.files import FileStore
 from agenthub.demo.standin.gates import WIDE_OPEN, Gate
 from agenthub.demo.standin.script import Script
 from agenthub.demo.standin.seen import Seen
@@ -24,12 +25,13 @@ _BACKLOG = 1024
 
 
 class StandIn:
-    """Scripts per backend, and what was seen of each."""
+    """Scripts and files per backend, and what was seen of each."""
 
     def __init__(self, *, host: str = "127.0.0.1", port: int = 0) -> None:
         self.host = host
         self.port = port
         self.connections: set[Connection] = set()
+        self.files = FileStore()
         self.counts: Counter[str] = Counter()
         self._scripts: dict[str, deque[Script]] = {}
         self._gates: dict[str, Gate] = {}
@@ -54,14 +56,18 @@ class StandIn:
 
     def url(self, backend: str = "") -> str:
         """The base URL of a backend, which needs no telling beforehand."""
-        return f"http://{self.host}:{self.port}/{backend}/v1" if backend else f"http://{self.host}:{self.port}/v1"
+        return f"{self.root(backend)}/v1"
+
+    def root(self, backend: str = "") -> str:
+        """The address that a backend's paths begin with, as clients of Anthropic and Azure want it: without /v1."""
+        return f"http://{self.host}:{self.port}/{backend}" if backend else f"http://{self.host}:{self.port}"
 
     def script(self, backend: str, *scripts: Script) -> None:
         """Play these from the next POST to the backend on, one per request; the last is used for all that follow."""
         self._scripts[backend] = deque(scripts)
 
     def take(self, seen: Seen) -> Script:
-        """Remember a request and say how to answer it. Requests for the list of models use up no script."""
+        """Remember a request and say how to answer it. Only POSTs use up a script."""
         self.counts[seen.backend] += 1
         self._seen.append(seen)
         self.changed()
