@@ -15,6 +15,7 @@
     ├── QueueFull 503
     ├── ShuttingDown 503
     ├── JournalFull 503
+    ├── SpoolFull 503
     ├── UpstreamCredentialsRejected 502
     ├── StreamBroken 502
     └── UpstreamTimeout 504
@@ -131,6 +132,12 @@ class JournalFull(Refused):
     """Usage can no longer be recorded, and the hub is set to refuse rather than to lose count."""
 
     status, code, type = 503, "journal_full", "server_error"
+
+
+class SpoolFull(Refused):
+    """The disk has no room for a request body that is too large for memory."""
+
+    status, code, type = 503, "spool_full", "server_error"
 
 
 class UpstreamCredentialsRejected(Refused):
