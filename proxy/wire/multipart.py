@@ -171,7 +171,7 @@ class FormScanner:
 def _name_of(headers: bytes) -> tuple[str, bool]:
     """The name of the field that a part is, and whether it is a file."""
     dispositions = []
-    for line in headers.split(_CRLF):
+    for line in headers.split(_CRLF) if headers else []:
         header = _HEADER.fullmatch(line)
         if header is None:
             raise BadRequest("A header of a part can't be read.")

@@ -124,7 +124,9 @@ def _responses(hub: Hub, key: str, model: str, stream: bool, tools: bool) -> Sai
                 answer: Any = events.get_final_response()
         else:
             answer = client.responses.create(**arguments)
-    calls = [(item.call_id, item.name, json.loads(item.arguments)) for item in answer.output if item.type == "function_call"]
+    calls = [
+        (item.call_id, item.name, json.loads(item.arguments)) for item in answer.output if item.type == "function_call"
+    ]
     reasons = [part.text for item in answer.output if item.type == "reasoning" for part in item.summary]
     stopped = "length" if answer.status == "incomplete" else "tools" if calls else "end"
     return Said(
@@ -166,5 +168,3 @@ def texts_seen(kind: str, body: dict[str, Any]) -> Iterator[str]:
 
 def _text(content: Any) -> str:
     return content if isinstance(content, str) else "".join(part["text"] for part in content)
-
-

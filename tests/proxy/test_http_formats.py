@@ -75,9 +75,7 @@ def test_a_question_with_an_image_is_answered(
     assert (record["endpoint"], record["status"], record["estimated"]) == (ENDPOINTS[wire], 200, False)
 
 
-def test_tools_are_offered_and_called(
-    hub: Hub, key: str, route: MakeRoute, wire: str, kind: str, stream: bool
-) -> None:
+def test_tools_are_offered_and_called(hub: Hub, key: str, route: MakeRoute, wire: str, kind: str, stream: bool) -> None:
     calls = (ToolCall("call_1", TOOL, '{"city": "Köln"}'), ToolCall("call_2", TOOL, '{"city": "上海"}'))
     one = of_kind(route, kind, Script(chunks=1, tool_calls=calls))
     said = ask(hub, key, wire, one.model, stream=stream, tools=True)
@@ -200,7 +198,16 @@ def test_anthropics_cached_tokens_cost_what_cached_tokens_cost(hub: Hub, key: st
     one = route(
         "only",
         fields={"only": {"api": "anthropic-messages"}},
-        mappings={"only": {"cost": {"input": INPUT_PRICE, "output": OUTPUT_PRICE, "cacheRead": "0.00000025", "cacheWrite": "0.000003125"}}},
+        mappings={
+            "only": {
+                "cost": {
+                    "input": INPUT_PRICE,
+                    "output": OUTPUT_PRICE,
+                    "cacheRead": "0.00000025",
+                    "cacheWrite": "0.000003125",
+                }
+            }
+        },
     )
     one.script("only", Script(prompt_tokens=1000, cached_tokens=600, cache_write_tokens=300, completion_tokens=10))
     ask(hub, key, "messages", one.model, stream=True)

@@ -106,7 +106,9 @@ def test_a_key_may_have_a_model_of_its_own(hub: Hub, route: MakeRoute) -> None:
 def test_a_key_that_was_changed_for_another_works_a_while_longer(hub: Hub, route: MakeRoute) -> None:
     one = route("only")
     old = new_key(hub, name="rotated")
-    key_id = next(each["id"] for each in hub.management.request("GET", "/keys", limit=1000) if each["name"] == "rotated")
+    key_id = next(
+        each["id"] for each in hub.management.request("GET", "/keys", limit=1000) if each["name"] == "rotated"
+    )
     new = hub.management.request("POST", f"/keys/{key_id}/rotate", {"overlap_seconds": 3600})["key"]
     with hub.client(old) as before, hub.client(new) as after:
         wait_until(lambda: after.post(CHAT, json=one.chat()).status_code == 200, "The new key works")

@@ -12,12 +12,16 @@ from tests.proxy.test_upstream import Handler
 @asynccontextmanager
 async def listening(handler: Handler, context: ssl.SSLContext | None = None) -> AsyncIterator[int]:
     """A server on a port of 127.0.0.1; gives the port. Nothing of it is left at the end."""
-    serving: set[asyncio.Task[None]] = set()
+    serving: set[asyncio.Task[object]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.ensure_future(handler(reader, writer))
+        task = asyncio.current_task()
+        assert task is not None
         serving.add(task)
-        await asyncio.wait([task])
+        try:
+            await handler(reader, writer)
+        except _GONE:
+            writer.transport.abort()
         await _closed(writer)
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
@@ -27,9 +31,7 @@ async def listening(handler: Handler, context: ssl.SSLContext | None = None) -> 
         finally:
             for task in serving:
                 task.cancel()
-            for ending in await asyncio.gather(*serving, return_exceptions=True):
-                if ending is not None and not isinstance(ending, _GONE):
-                    raise ending
+            await asyncio.gather(*serving)
 
 
 _GONE = (ConnectionError, ssl.SSLError, asyncio.IncompleteReadError, asyncio.CancelledError)
