@@ -21,14 +21,19 @@ from proxy.state.protocol import Lease
 from proxy.upstream import (
     AddressRefused,
     AnswerInvalid,
+    BodyFailed,
     Connection,
     ConnectionBroken,
     Origin,
+    OutgoingProxyFailed,
     UpstreamFailed,
 )
 from proxy.upstream_request import upstream_request
 from proxy.wire.dialects import dialect_of
 from proxy.wire.untranslatable import Untranslatable
+
+SLOWEST_UPLOAD = 256 * 1024
+"""Bytes per second that a form is given time for, before its answer is waited for."""
 
 Phase = Literal["connect", "headers", "first_token", "idle", "total", "client"]
 
@@ -122,6 +127,8 @@ class Attempt:
         else:
             self._phase = "headers"
             seconds = self.backend.timeout_seconds
+            if self.exchange.form is not None:
+                seconds += self.exchange.form.size / SLOWEST_UPLOAD
         self.deadline = min(now + seconds, self._total_deadline)
         self._runtime.deadlines.watch(self)
 
@@ -235,6 +242,12 @@ class Attempt:
         """The connection broke or what came made no sense."""
         self.abort()
         if self._done.done():
+            return
+        if isinstance(failure, BodyFailed):
+            self.settle(Outcome(verdicts.BODY_FAILED, body=str(failure).encode()))
+            return
+        if isinstance(failure, OutgoingProxyFailed):
+            self.settle(Outcome(verdicts.CONNECT_FAILED, body=str(failure).encode()))
             return
         if isinstance(failure, ConnectionBroken) and failure.untouched:
             if failure.reused:

@@ -48,6 +48,11 @@ class Form:
             raise BadRequest(f"A model name has at most {MOST_MODEL_CHARACTERS} characters.", param="model")
         return name
 
+    @property
+    def size(self) -> int:
+        """Bytes of the whole form."""
+        return self._spool.size
+
     def body(self, native_id: str) -> SpoolReader:
         """The bytes for a backend, with its own name of the model."""
         changes = []

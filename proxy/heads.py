@@ -80,5 +80,6 @@ def special_head(candidate: Candidate, path: str, *, method: str, content_type: 
     headers.pop("anthropic-version", None)
     headers |= {name.lower(): value for name, value in backend.extra_headers if name.lower() not in _OWN}
     lines = [f"{name}: {value}\r\n" for name, value in headers.items() if "\r" not in value and "\n" not in value]
-    start = f"{method} {base_path}/{path} HTTP/1.1\r\n".encode("ascii") + b"host: " + origin.authority + b"\r\n"
-    return origin, start + "".join(lines).encode("utf-8")
+    target = origin.target(f"{base_path}/{path}".encode("ascii"))
+    start = b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (method.encode(), target, origin.authority)
+    return origin, start + origin.proxy_headers + "".join(lines).encode("utf-8")

@@ -52,6 +52,9 @@ CONNECT_FAILED = Verdict(Next.RETRY_SAME, Blame.FAILURE, "connect_failed")
 RESET = Verdict(Next.RETRY_SAME, Blame.FAILURE, "reset")
 INVALID = Verdict(Next.NEXT_NEVER_SAME, Blame.FAILURE, "invalid_answer")
 ENDED_EARLY = Verdict(Next.NEXT_NEVER_SAME, Blame.FAILURE, "ended_early")
+BODY_FAILED = Verdict(Next.NEXT_NEVER_SAME, Blame.NONE, "body_failed")
+"""The hub itself could not read on in the request that it was to send."""
+
 UNTRANSLATABLE = Verdict(Next.NEXT_NEVER_SAME, Blame.NONE, "untranslatable")
 NOT_HERE = Verdict(Next.NEXT_NEVER_SAME, Blame.NONE, "404")
 """A file that another of the backends may have."""

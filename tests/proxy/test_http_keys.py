@@ -10,7 +10,7 @@ from agenthub.demo.standin.script import Script
 from tests.hub import Hub, wait_until
 from tests.proxy.conftest import MODES, MakeRoute, new_key
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.timeout(180), pytest.mark.usefixtures("mode")]
 
 CHAT = "/v1/chat/completions"
 
@@ -119,7 +119,7 @@ def test_a_key_that_was_changed_for_another_works_a_while_longer(hub: Hub, route
 
 
 def test_a_modest_key_waits_no_longer_than_its_share_behind_a_greedy_one(hub: Hub, route: MakeRoute) -> None:
-    # One backend that takes a request at a time and answers when it is told to: who is next is decided by the hub alone.
+    # One backend that takes a request at a time and answers when it is told to: the hub alone decides who is next.
     one = route("only", fields={"only": {"max_concurrency": 1}})
     one.script("only", Script(gate=f"{one.model}-first"), Script())
     greedy, modest = new_key(hub), new_key(hub)
