@@ -9,8 +9,9 @@
     ├── NotFound 404 ── ModelNotFound
     ├── MethodNotAllowed 405
     ├── RequestTimeout 408
-    ├── Conflict 409
+    ├── Conflict 409 ── IdempotencyAnswerNotKept
     ├── RequestTooLarge 413
+    ├── IdempotencyKeyReused 422
     ├── AllPoolsExhausted 503
     ├── QueueFull 503
     ├── ShuttingDown 503
@@ -97,6 +98,12 @@ class Conflict(Refused):
     status, code, type = 409, "conflict", "invalid_request_error"
 
 
+class IdempotencyAnswerNotKept(Conflict):
+    """The request was answered before, but the answer was too large to be kept."""
+
+    code = "idempotency_answer_not_kept"
+
+
 class RequestTimeout(Refused):
     """The caller was too slow to send its request."""
 
@@ -107,6 +114,12 @@ class RequestTooLarge(Refused):
     """The body is larger than the hub accepts."""
 
     status, code, type = 413, "request_too_large", "invalid_request_error"
+
+
+class IdempotencyKeyReused(Refused):
+    """The Idempotency-Key came with another request before."""
+
+    status, code, type = 422, "idempotency_key_reused", "invalid_request_error"
 
 
 class AllPoolsExhausted(Refused):
