@@ -9,8 +9,9 @@
     ├── NotFound 404 ── ModelNotFound
     ├── MethodNotAllowed 405
     ├── RequestTimeout 408
-    ├── Conflict 409
+    ├── Conflict 409 ── IdempotencyAnswerNotKept
     ├── RequestTooLarge 413
+    ├── IdempotencyKeyReused 422
     ├── RateLimited 429
     ├── BudgetExceeded 429
     ├── AllPoolsExhausted 503
@@ -101,10 +102,17 @@ class Conflict(Refused):
     status, code, type = 409, "conflict", "invalid_request_error"
 
 
+class IdempotencyAnswerNotKept(Conflict):
+    """The request was answered before, but the answer was too large to be kept."""
+
+    code = "idempotency_answer_not_kept"
+
+
 class RequestTimeout(Refused):
     """The caller was too slow to send its request."""
 
     status, code, type = 408, "request_timeout", "invalid_request_error"
+    retrying_helps = False
 
 
 class RequestTooLarge(Refused):
@@ -123,6 +131,13 @@ class BudgetExceeded(Refused):
     """The client key has spent what it may spend in this period."""
 
     status, code, type = 429, "budget_exceeded", "rate_limit_error"
+    retrying_helps = False
+
+
+class IdempotencyKeyReused(Refused):
+    """The Idempotency-Key came with another request before."""
+
+    status, code, type = 422, "idempotency_key_reused", "invalid_request_error"
     retrying_helps = False
 
 

@@ -84,6 +84,12 @@ class RuntimeSettings:
         at_most=1024**4,
         help="Largest form with files, in bytes; it lies on the disk meanwhile.",
     )
+    response_cache_max_bytes: int = _param(
+        64 * 1024 * 1024,
+        at_least=1024**2,
+        at_most=16 * 1024**3,
+        help="Bound of the response cache in the memory of one process; an answer may be an eighth of it.",
+    )
     shutdown_grace_seconds: float = _param(30, at_least=0, at_most=600, help="Time that streams have to end at a stop.")
     journal_max_bytes: int = _param(
         1024**3, at_least=1024**2, at_most=1024**4, help="Bound of the usage journal while the database is away."
