@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from functools import partial
 
 from agenthub.core import clock
 from agenthub.core.errors import (
@@ -23,6 +24,7 @@ from proxy.client import Client, ClientGone, Headers
 from proxy.exchange import Exchange
 from proxy.failover import Failover
 from proxy.intake import check_model, estimated_count, read_in
+from proxy.repeats import answer_repeatably, repeatable
 from proxy.rules.caller import Caller
 from proxy.rules.endpoints import ENDPOINTS, Format, endpoint_of, methods_of
 from proxy.rules.record import ErrorType
@@ -89,7 +91,10 @@ async def _serve(exchange: Exchange) -> None:
         await _take_in(exchange)
         if task is not None:
             client.watch(task)
-        await _answer(exchange, await _outcome(exchange))
+        if repeatable(exchange):
+            await answer_repeatably(exchange, partial(_serve_once, exchange))
+        else:
+            await _serve_once(exchange)
     except Refused as refused:
         await _refuse(exchange, refused, known=known)
     except ClientGone:
@@ -136,6 +141,10 @@ def _prepare_stream(exchange: Exchange) -> None:
     route = exchange.runtime.snapshot.routing.routes.get(intake.model, NO_ROUTE)
     if (exchange.caller.resume or route.resume) and exchange.endpoint.format is Format.CHAT:
         exchange.said = SaidSoFar()
+
+
+async def _serve_once(exchange: Exchange) -> None:
+    await _answer(exchange, await _outcome(exchange))
 
 
 async def _outcome(exchange: Exchange) -> Outcome:

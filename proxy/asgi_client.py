@@ -69,8 +69,8 @@ class AsgiClient(Client):
             raise ClientGone
         return b"".join(pieces) if size <= most_bytes else None
 
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """See `Client.pieces`."""
+    async def body_pieces(self) -> AsyncIterator[bytes]:
+        """See `Client.body_pieces`."""
         more = True
         while more:
             try:

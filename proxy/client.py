@@ -52,7 +52,7 @@ class Client(ABC):
     async def read_body(self, most_bytes: int) -> bytes | None:
         """The whole request body; None if it is larger than `most_bytes`. Raises ClientGone, RequestTimeout."""
 
-    def pieces(self) -> AsyncIterator[bytes]:
+    def body_pieces(self) -> AsyncIterator[bytes]:
         """The request body piece by piece, for what is not held in memory. Raises ClientGone, RequestTimeout."""
         raise NotImplementedError(f"{type(self).__name__} reads bodies whole.")
 

@@ -55,7 +55,6 @@ class Exchange:
         "continued",
         "emergency",
         "endpoint",
-        "estimates",
         "first_content_at",
         "form",
         "forwarded",
@@ -63,6 +62,7 @@ class Exchange:
         "headers",
         "id",
         "intake",
+        "own_headers",
         "query",
         "recorded",
         "runtime",
@@ -100,7 +100,7 @@ class Exchange:
         self.attempts = 0
         self.emergency = False
         self.trail: list[Attempt] = []
-        self.estimates = False  # the answer is the hub's own estimate
+        self.own_headers: Headers = []  # what else the answer says of how it came about
         self.recorded = False
         self.admission: Admission | None = None  # what its key had to have room for
         self.forwarded = False
@@ -280,8 +280,7 @@ class Exchange:
             backend = self.candidate.backend
             headers.append((b"x-agenthub-backend", backend.id.encode()))
             headers.append((b"x-agenthub-pool", header_text(backend.pool)))
-        if self.estimates:
-            headers.append((b"x-agenthub-estimated", b"true"))
+        headers += self.own_headers
         if self.caller.limited:
             requests, tokens = self.runtime.limits.remaining(self.caller, now=clock.monotonic_seconds())
             headers += rate_headers(requests, tokens)

@@ -26,7 +26,7 @@ async def read_in(exchange: Exchange) -> None:
         if announced > settings.max_upload_bytes:
             raise _too_large(settings.max_upload_bytes)
         exchange.form = await Form.taken_in(
-            exchange.client.pieces(),
+            exchange.client.body_pieces(),
             content_type=content_type,
             folder=exchange.runtime.uploads_dir,
             most_bytes=settings.max_upload_bytes,
@@ -105,6 +105,6 @@ def _model_not_found(exchange: Exchange, model: str) -> ModelNotFound:
 
 def estimated_count(exchange: Exchange) -> Outcome:
     """The hub's own count of a prompt's tokens, where no backend can count them."""
-    exchange.estimates = True
+    exchange.own_headers.append((b"x-agenthub-estimated", b"true"))
     body = msgspec.json.encode({"input_tokens": max(1, estimate_prompt_tokens(exchange.body))})
     return Outcome(verdicts.ANSWERED, 200, [(b"content-type", b"application/json")], body)

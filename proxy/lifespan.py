@@ -14,7 +14,10 @@ from agenthub.core.clock import utc_now
 from agenthub.core.events import RoutingChanged, subscribe
 from providers.services.cooldowns import cooldowns_expire
 from proxy import metrics, runtime, snapshot
+from proxy.cache import MemoryCache
+from proxy.idempotency import Idempotency, MemoryIdempotency
 from proxy.journal import Journal
+from proxy.repeats import MOST_RECORDED_BYTES, Repeats
 from proxy.runtime import Runtime
 from proxy.snapshot import Snapshot
 from proxy.state.memory import MemoryState
@@ -40,6 +43,7 @@ async def proxy_lifespan() -> AsyncIterator[Runtime]:
         state=MemoryState(processes=environment.workers),
         journal=journal,
         uploads_dir=environment.uploads_dir,
+        repeats=_repeats(environment.redis_url, first),
         pool=ConnectionPool(allow_private=environment.allow_private_upstreams),
         sync_always=environment.journal_sync == "always",
     )
@@ -67,10 +71,25 @@ async def proxy_lifespan() -> AsyncIterator[Runtime]:
         for task in loops:
             task.cancel()
         await asyncio.gather(*loops, return_exceptions=True)
+        await made.repeats.aclose()
         made.pool.close()
         made.metrics.flush()
         journal.close()
         runtime.install(None)
+
+
+def _repeats(redis_url: str | None, first: Snapshot) -> Repeats:
+    if redis_url is None:
+        return Repeats(MemoryCache(first.settings.response_cache_max_bytes), Idempotency(MemoryIdempotency()))
+    from proxy.redis_cache import RedisCache  # noqa: PLC0415 - embedded hubs are spared the Redis client
+    from proxy.redis_idempotency import RedisIdempotency  # noqa: PLC0415
+
+    # Hubs that share a Redis have secrets of their own, and so names of their own in it.
+    prefix = first.pepper.hex()[:8] + ":"
+    return Repeats(
+        RedisCache(redis_url, prefix=prefix, most_bytes_per_entry=MOST_RECORDED_BYTES),
+        Idempotency(RedisIdempotency(redis_url, prefix=prefix)),
+    )
 
 
 def _spare_the_collector() -> None:

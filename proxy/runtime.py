@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agenthub.core import clock
 from providers.rules.table import Candidate, HealthState
@@ -24,6 +25,9 @@ from proxy.state.memory import MemoryState
 from proxy.upstream import ConnectionPool
 from proxy.waiting import WaitingRoom
 
+if TYPE_CHECKING:
+    from proxy.repeats import Repeats
+
 logger = logging.getLogger(__name__)
 
 
@@ -38,6 +42,7 @@ class Runtime:
         journal: Journal,
         pool: ConnectionPool,
         uploads_dir: Path,
+        repeats: "Repeats",
         sync_always: bool = False,
     ) -> None:
         self.snapshot = snapshot
@@ -45,6 +50,7 @@ class Runtime:
         self.limits = KeyLimits(turnover=self._turnover, on_mark=self._budget_mark, processes=state.processes)
         self.journal = journal
         self.pool = pool
+        self.repeats = repeats
         self.uploads_dir = uploads_dir  # where forms lie while they pass through
         self.sync_always = sync_always  # the record is on the disk, not only written, before the last byte goes out
         self.heads = Heads()
@@ -71,6 +77,7 @@ class Runtime:
             self.without_usage &= snapshot.routing.by_id.keys()
         self.snapshot = snapshot
         self.cors_origins = allowed_origins(snapshot.settings.cors_allowed_origins)
+        self.repeats.apply(snapshot.settings)
         self.journal.max_bytes = snapshot.settings.journal_max_bytes
         self.journal.refuse = snapshot.settings.journal_full == "refuse"
         self.state.apply(

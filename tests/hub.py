@@ -133,6 +133,11 @@ class Hub:
                 continue
         self._process.wait(STOP_SECONDS)
 
+    def pids(self) -> list[int]:
+        """Its processes, the parent first."""
+        assert self._process is not None
+        return [self._process.pid, *_children(self._process.pid)]
+
     def log(self) -> str:
         """What it has written since its last start."""
         with self.log_file.open("rb") as file:

@@ -106,6 +106,7 @@ class IdempotencyAnswerNotKept(Conflict):
     """The request was answered before, but the answer was too large to be kept."""
 
     code = "idempotency_answer_not_kept"
+    retrying_helps = False
 
 
 class RequestTimeout(Refused):
