@@ -17,12 +17,13 @@ class ProvidersConfig(AppConfig):
         """See to the pools that exist from the start, and start the trail."""
         post_migrate.connect(_ensure_pools, sender=self, dispatch_uid="providers.pools")
         from agenthub.core.audit import track  # noqa: PLC0415 - models can't be imported before apps are ready
-        from providers.models import Backend, ModelMapping, Pool  # noqa: PLC0415
+        from providers.models import Backend, ModelMapping, ModelRoute, Pool  # noqa: PLC0415
+        from providers.services.keys import SECRET_COLUMNS  # noqa: PLC0415
 
-        sealed = ("api_key_sealed", "extra_headers_sealed")
-        track(Backend, secrets=sealed, without=("updated_at", *Backend.FINDINGS))
+        track(Backend, secrets=tuple(SECRET_COLUMNS), without=("updated_at", *Backend.FINDINGS))
         track(ModelMapping, without=("flagged_at", "flag_reason"))
         track(Pool)
+        track(ModelRoute, without=("updated_at",))
 
 
 def _ensure_pools(apps: Apps = installed, **_: Any) -> None:

@@ -1,27 +1,24 @@
-"""Calls to upstreams that no client asked for: tests, discovery of models, reachability."""
+"""Tests of backends, discovery of their models, and whether they can be reached: what operators ask of an upstream."""
 
-import asyncio
-from collections.abc import Coroutine
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from dataclasses import dataclass
 
 from django.conf import settings
 
 from agenthub.core.crypto import Unreadable
-from agenthub.core.outbound import Answer, OutboundError, fetch, reach
+from agenthub.core.outbound_errors import OutboundError
 from agenthub.core.settings_store import runtime_settings
+from providers.calls import Call, Outcome, calls_run, models_of, reach_run
 from providers.models import Backend
-from providers.rules.discovery import NoModelList, Proposal, listed_models, model_name, proposals
-from providers.rules.probing import Diagnosis, auth_headers, diagnosis_of, probe_path, trial_completion
+from providers.rules.azure import DEFAULT_API_VERSION, api_version_of
+from providers.rules.diagnosis import Diagnosis
+from providers.rules.discovery import Proposal, listed_models, proposals
+from providers.rules.probing import auth_headers, probe_path, trial_completion
 from providers.rules.redaction import response_summary
 from providers.rules.table import ApiKind, ErrorKind
 from providers.services.backends import backend_tested
-from providers.services.keys import api_key_opened, extra_headers_opened
+from providers.services.keys import api_key_opened, extra_headers_opened, way_opened
 
 REACH_SECONDS = 2.0
-MOST_AT_ONCE = 20
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,22 +38,6 @@ class Tested:
         return self.diagnosis.ok
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """A probe before it is sent: plain values, so that no model is touched on the event loop."""
-
-    method: str
-    url: str
-    headers: dict[str, str] = field(repr=False)
-    json: dict[str, object] | None
-    timeout_seconds: float
-
-    @property
-    def trial(self) -> bool:
-        """Whether the upstream bills it."""
-        return self.json is not None
-
-
 class NoMapping(Exception):
     """A trial completion needs a model, and the backend maps none."""
 
@@ -71,62 +52,71 @@ def backend_test(backend: Backend, *, completion: bool = False) -> Tested:
 
 
 def backends_test(backends: list[Backend], *, completion: bool = False) -> list[Tested]:
-    """Test many at once, each within the time of one; the outcomes are in the order of `backends`."""
+    """Test many at once, in the time of one; the outcomes are in the order of `backends`."""
     calls = [_prepared(backend, completion) for backend in backends]
-    answers = iter(_run(_together([call for call in calls if isinstance(call, _Call)])))
+    outcomes = iter(calls_run([call for call in calls if isinstance(call, Call)]))
     return [
-        _noted(backend, call, next(answers)) if isinstance(call, _Call) else call
+        _noted(backend, call, next(outcomes)) if isinstance(call, Call) else call
         for backend, call in zip(backends, calls, strict=True)
     ]
 
 
-def _prepared(backend: Backend, completion: bool) -> "_Call | Tested":
+def _prepared(backend: Backend, completion: bool) -> Call | Tested:
     try:
         if completion or backend.error_kind == ErrorKind.QUOTA:
             return _trial(backend)
-        return _call(backend, "GET", probe_path(runtime_settings().health_probe_endpoint))
+        return _call(backend, probe_path(runtime_settings().health_probe_endpoint))
     except NoMapping:
         return Tested(diagnosis=Diagnosis("no_model", "A trial completion needs a model; add a model mapping first."))
     except Unreadable as problem:
-        return Tested(diagnosis=Diagnosis("key_unreadable", f"{problem} Enter the API key again."))
+        return Tested(diagnosis=_unreadable(problem))
 
 
-def _trial(backend: Backend) -> "_Call":
+def _unreadable(problem: Unreadable) -> Diagnosis:
+    return Diagnosis("key_unreadable", f"{problem} Enter the API key and the other secrets again.")
+
+
+def _trial(backend: Backend) -> Call:
     mapping = backend.mappings.order_by("canonical").first()
     if mapping is None:
         raise NoMapping
-    path, body = trial_completion(ApiKind(backend.api), mapping.native_id or mapping.canonical)
-    return _call(backend, "POST", path, body)
+    model = mapping.native_id or mapping.canonical
+    path, body = trial_completion(ApiKind(backend.api), model)
+    return _call(backend, path, model=model, body=body)
 
 
-def _noted(backend: Backend, call: "_Call", answer: Answer | OutboundError) -> Tested:
-    if isinstance(answer, OutboundError):
-        backend_tested(backend_id=backend.id, ok=False, trial=call.trial, status_code=None, latency_ms=None)
-        return Tested(diagnosis=Diagnosis(answer.code, str(answer)))
-    return _judged(backend, answer, call.trial)
-
-
-def _judged(backend: Backend, answer: Answer, trial: bool) -> Tested:
-    summary = response_summary(answer.body.decode("utf-8", "replace"), (api_key_opened(backend),))
-    diagnosis = diagnosis_of(answer.status, summary.lower())
-    models: tuple[str, ...] = ()
-    if diagnosis.ok and not trial:
-        try:
-            models = tuple(model_name(entry) for entry in listed_models(answer.body))
-        except NoModelList as problem:
-            diagnosis = Diagnosis("not_a_model_list", f"{problem} Check the base URL and its version.")
-    cleared = backend_tested(
-        backend_id=backend.id,
-        ok=diagnosis.ok,
-        trial=trial,
-        status_code=answer.status,
-        latency_ms=answer.latency_ms,
+def _call(backend: Backend, path: str, *, model: str = "", body: dict[str, object] | None = None) -> Call:
+    api = ApiKind(backend.api)
+    mappings = list(backend.mappings.order_by("canonical"))
+    return Call(
+        base_url=backend.api_base_url.rstrip("/"),
+        api=api,
+        path=path,
+        api_version=api_version_of(mappings[0]) if mappings else DEFAULT_API_VERSION,
+        headers=auth_headers(api, api_key_opened(backend)) | extra_headers_opened(backend),
+        way=way_opened(backend),
+        timeout_seconds=runtime_settings().health_check_timeout_seconds,
+        allow_private=settings.ENVIRONMENT.allow_private_upstreams,
+        model=model,
+        body=body,
+        mapped=tuple(mapping.native_id or mapping.canonical for mapping in mappings),
     )
+
+
+def _noted(backend: Backend, call: Call, outcome: Outcome) -> Tested:
+    answer, diagnosis = outcome.answer, outcome.diagnosis
+    status_code, latency_ms = (answer.status, answer.latency_ms) if answer else (None, None)
+    cleared = backend_tested(
+        backend_id=backend.id, ok=diagnosis.ok, trial=call.trial, status_code=status_code, latency_ms=latency_ms
+    )
+    if answer is None:
+        return Tested(diagnosis=diagnosis)
+    summary = response_summary(answer.body.decode("utf-8", "replace"), (api_key_opened(backend),))
     return Tested(
         diagnosis=diagnosis,
-        status_code=answer.status,
-        latency_ms=answer.latency_ms,
-        models=models,
+        status_code=status_code,
+        latency_ms=latency_ms,
+        models=models_of(answer) if diagnosis.ok and not call.trial else (),
         response="" if diagnosis.ok else summary,
         error_cleared=cleared,
     )
@@ -143,65 +133,26 @@ class Discovered:
 def backend_discover(backend: Backend) -> Discovered:
     """Ask the upstream for its models and propose a mapping for each; nothing is saved."""
     try:
-        answer = _run(_sent(_call(backend, "GET", probe_path("none"))))
-        if isinstance(answer, OutboundError):
-            return Discovered(Diagnosis(answer.code, str(answer)))
-        if answer.status >= 300:
-            return Discovered(diagnosis_of(answer.status, answer.body[:2000].decode("utf-8", "replace").lower()))
-        entries = listed_models(answer.body)
+        (outcome,) = calls_run([_call(backend, probe_path("none"))])
     except Unreadable as problem:
-        return Discovered(Diagnosis("key_unreadable", f"{problem} Enter the API key again."))
-    except NoModelList as problem:
-        return Discovered(Diagnosis("not_a_model_list", f"{problem} Check the base URL and its version."))
+        return Discovered(_unreadable(problem))
+    if outcome.answer is None or not outcome.diagnosis.ok:
+        return Discovered(outcome.diagnosis)
     mapped = list(backend.mappings.all())
     found = proposals(
-        entries,
+        listed_models(outcome.answer.body),
         canonical={mapping.canonical for mapping in mapped},
         native={mapping.native_id for mapping in mapped},
     )
     return Discovered(Diagnosis("ok", f"The upstream lists {len(found)} models."), tuple(found))
 
 
-def reach_warning(api_base_url: str) -> str | None:
+def reach_warning(backend: Backend) -> str | None:
     """Why a connection to the base URL does not come about; None where it does. No request is sent."""
     allow_private = settings.ENVIRONMENT.allow_private_upstreams
     try:
-        _run(reach(api_base_url, allow_private=allow_private, timeout_seconds=REACH_SECONDS))
-    except OutboundError as problem:
+        way = way_opened(backend)
+        reach_run(backend.api_base_url, way=way, allow_private=allow_private, timeout_seconds=REACH_SECONDS)
+    except (OutboundError, Unreadable) as problem:
         return f"The URL is saved, but was not reachable just now: {problem}"
     return None
-
-
-def _call(backend: Backend, method: str, path: str, json: dict[str, object] | None = None) -> _Call:
-    headers = auth_headers(ApiKind(backend.api), api_key_opened(backend)) | extra_headers_opened(backend)
-    url = backend.api_base_url.rstrip("/") + path
-    return _Call(method, url, headers, json, runtime_settings().health_check_timeout_seconds)
-
-
-async def _sent(call: _Call) -> Answer | OutboundError:
-    try:
-        return await fetch(
-            call.method,
-            call.url,
-            headers=call.headers,
-            json=call.json,
-            allow_private=settings.ENVIRONMENT.allow_private_upstreams,
-            timeout_seconds=call.timeout_seconds,
-        )
-    except OutboundError as problem:
-        return problem
-
-
-async def _together(calls: list[_Call]) -> list[Answer | OutboundError]:
-    places = asyncio.Semaphore(MOST_AT_ONCE)
-
-    async def in_turn(call: _Call) -> Answer | OutboundError:
-        async with places:
-            return await _sent(call)
-
-    return await asyncio.gather(*map(in_turn, calls))
-
-
-def _run(exchange: Coroutine[Any, Any, T]) -> T:
-    # Probes are called from services and views on worker threads, where no event loop runs.
-    return asyncio.run(exchange)

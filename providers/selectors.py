@@ -9,7 +9,10 @@ from django.db.models import Prefetch, QuerySet
 
 from agenthub.core.crypto import Unreadable, masked
 from agenthub.core.money import picodollars_from_usd
+from agenthub.core.tls import certificate_summary
 from providers.models import Backend, CooldownEvent, ModelMapping, Pool
+from providers.models import ModelRoute as RouteRow
+from providers.rules.outgoing_proxy import outgoing_proxy_masked
 from providers.rules.table import (
     ApiKind,
     BackendEntry,
@@ -17,12 +20,24 @@ from providers.rules.table import (
     ErrorKind,
     HealthState,
     MappingEntry,
+    ModelRoute,
     PoolEntry,
     Prices,
+    Service,
     Strategy,
+    Way,
 )
 from providers.services.backends import backend_key_checked
-from providers.services.keys import api_key_opened, extra_headers_opened
+from providers.services.keys import (
+    CLIENT_CERTIFICATE,
+    OUTGOING_PROXY,
+    api_key_opened,
+    extra_headers_opened,
+    secret_opened,
+    way_opened,
+)
+
+_SERVICES = frozenset(Service)
 
 
 def routing_pools() -> tuple[PoolEntry, ...]:
@@ -42,9 +57,9 @@ def routing_pools() -> tuple[PoolEntry, ...]:
 
 def _backend_entry(backend: Backend) -> BackendEntry:
     try:
-        api_key, headers, problem = api_key_opened(backend), extra_headers_opened(backend), ""
+        api_key, headers, way, problem = api_key_opened(backend), extra_headers_opened(backend), way_opened(backend), ""
     except Unreadable as unreadable:
-        api_key, headers, problem = "", {}, str(unreadable)
+        api_key, headers, way, problem = "", {}, Way(), str(unreadable)
     backend_key_checked(backend, problem=problem)
     health = getattr(backend, "health", None)
     return BackendEntry(
@@ -56,6 +71,8 @@ def _backend_entry(backend: Backend) -> BackendEntry:
         api=ApiKind(backend.api),
         api_key=api_key,
         extra_headers=tuple(headers.items()),
+        way=way,
+        services=frozenset(Service(word) for word in backend.services if word in _SERVICES),
         timeout_seconds=backend.timeout_seconds,
         rpm_limit=backend.rpm_limit,
         burst=backend.bucket_capacity,
@@ -93,6 +110,31 @@ def _mapping_entry(mapping: ModelMapping) -> MappingEntry:
         first_token_timeout_seconds=mapping.first_token_timeout_seconds,
         compat=mapping.compat,
     )
+
+
+def model_routes() -> tuple[ModelRoute, ...]:
+    """What operators have said of model names, as the proxy needs it."""
+    return tuple(
+        ModelRoute(
+            name=route.name,
+            target=route.target,
+            fallbacks=tuple(route.fallbacks),
+            resume=route.resume,
+            cache_seconds=route.cache_seconds,
+        )
+        for route in RouteRow.objects.order_by("name")
+    )
+
+
+def model_route_warnings(route: RouteRow) -> list[str]:
+    """What looks wrong with a route that may be saved all the same."""
+    models = list(dict.fromkeys((route.target or route.name, *route.fallbacks)))
+    mapped = set(ModelMapping.objects.filter(canonical__in=[route.name, *models]).values_list("canonical", flat=True))
+    missing = [model for model in models if model not in mapped]
+    warnings = [f"No backend maps the model {model} yet; nothing is served by it until one does." for model in missing]
+    if route.target and route.name in mapped:
+        warnings.append(f"Backends map {route.name} themselves; by that name they are no longer asked.")
+    return warnings
 
 
 def _picodollars(usd: Decimal | None) -> int | None:
@@ -161,6 +203,23 @@ def extra_headers_masked(backend: Backend) -> dict[str, str]:
         return {name: masked(value) for name, value in extra_headers_opened(backend).items()}
     except Unreadable:
         return {}
+
+
+def outgoing_proxy_shown(backend: Backend) -> str:
+    """The outgoing proxy as people may see it, without user name and password; "" where there is none."""
+    try:
+        return outgoing_proxy_masked(secret_opened(backend, OUTGOING_PROXY))
+    except Unreadable:
+        return "***"
+
+
+def client_certificate_shown(backend: Backend) -> str:
+    """Subject and expiry of the client certificate; "" where there is none."""
+    try:
+        certificate = secret_opened(backend, CLIENT_CERTIFICATE)
+    except Unreadable:
+        return "set"
+    return certificate_summary(certificate) if certificate else ""
 
 
 def cooldown_events(*, backend_id: str = "") -> QuerySet[CooldownEvent]:

@@ -1,6 +1,7 @@
 """The management API of the provider side, below /api/admin/."""
 
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, path, register_converter
+from django.urls.converters import PathConverter
 
 from providers.api.backends import (
     BackendClearView,
@@ -10,8 +11,18 @@ from providers.api.backends import (
     BackendView,
 )
 from providers.api.pools import PoolsView, PoolView
+from providers.api.routes import ModelRoutesView, ModelRouteView
 from providers.api.stats import CooldownView, DailyView, HourlyView, TotalView
 from providers.api.transfer import BackendsExportView, BackendsImportView
+
+
+class ModelNameConverter(PathConverter):
+    """All that follows, slashes and line ends too, so that whatever is no name is answered by the view."""
+
+    regex = r"(?s:.+)"
+
+
+register_converter(ModelNameConverter, "model_name")
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("backends", BackendsView.as_view(), name="backends"),
@@ -23,6 +34,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("backends/<str:backend_id>/clear-cooldown", BackendClearView.as_view(), name="backend-clear-cooldown"),
     path("pools", PoolsView.as_view(), name="pools"),
     path("pools/<str:name>", PoolView.as_view(), name="pool"),
+    path("model-routes", ModelRoutesView.as_view(), name="model-routes"),
+    path("model-routes/<model_name:name>", ModelRouteView.as_view(), name="model-route"),
     path("stats/total", TotalView.as_view(), name="stats-total"),
     path("stats/hourly", HourlyView.as_view(), name="stats-hourly"),
     path("stats/daily", DailyView.as_view(), name="stats-daily"),

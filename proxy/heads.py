@@ -3,6 +3,7 @@
 from functools import lru_cache
 
 from agenthub.core.version import VERSION
+from providers.rules.azure import api_version_of, azure_path
 from providers.rules.probing import ANTHROPIC_VERSION, auth_headers
 from providers.rules.table import ApiKind, BackendEntry, Candidate
 from proxy.client import Headers
@@ -12,6 +13,8 @@ _NOT_FORWARDED = frozenset({b"openai-organization", b"openai-project"})  # the c
 _FORWARDED_NAMES = frozenset({b"traceparent", b"tracestate", b"accept-language"})
 _OWN = frozenset({"host", "content-length", "transfer-encoding", "connection", "accept-encoding"})
 _VERSION = b"anthropic-version"
+
+WITHOUT_DEPLOYMENT = "files"
 
 USER_AGENT = f"agenthub/{VERSION}"
 JSON = "application/json"
@@ -80,6 +83,11 @@ def special_head(candidate: Candidate, path: str, *, method: str, content_type: 
     headers.pop("anthropic-version", None)
     headers |= {name.lower(): value for name, value in backend.extra_headers if name.lower() not in _OWN}
     lines = [f"{name}: {value}\r\n" for name, value in headers.items() if "\r" not in value and "\n" not in value]
-    target = origin.target(f"{base_path}/{path}".encode("ascii"))
+    whole = f"{base_path}/{path}"
+    if backend.api is ApiKind.AZURE_OPENAI:
+        # A file or list belongs to no deployment, whatever the model of the request is called.
+        deployment = candidate.mapping.native_id if not path.startswith(WITHOUT_DEPLOYMENT) else ""
+        whole = azure_path(base_path, path, deployment, api_version_of(candidate.mapping))
+    target = origin.target(whole.encode("ascii"))
     start = b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (method.encode(), target, origin.authority)
     return origin, start + origin.proxy_headers + "".join(lines).encode("utf-8")

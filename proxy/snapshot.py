@@ -13,7 +13,7 @@ from agenthub.core import versions
 from agenthub.core.params import RuntimeSettings
 from agenthub.core.settings_store import runtime_settings
 from providers.rules.table import RoutingTable, routing_table
-from providers.selectors import routing_pools
+from providers.selectors import model_routes, routing_pools
 from proxy.rules.caller import Caller
 from proxy.rules.endpoints import KINDS
 from proxy.rules.keyhash import pepper
@@ -36,7 +36,7 @@ _current: Snapshot | None = None
 
 
 def _routing() -> RoutingTable:
-    return routing_table(routing_pools(), kinds=KINDS)
+    return routing_table(routing_pools(), routes=model_routes(), kinds=KINDS)
 
 
 def current() -> Snapshot:

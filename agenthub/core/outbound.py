@@ -1,20 +1,11 @@
 """The guarded HTTP client for everything off the path of a request: probes, discovery, later webhooks and sources.
 
 Names are resolved here and every address is judged before it is dialled, so that a name can't lead to another address
-between check and use. Redirects are not followed, answers are bounded in size, and the whole exchange in time.
-
-    OutboundError
-    ├── AddressRefused     the address rules forbid it
-    ├── DnsFailed          the name does not resolve
-    ├── TlsFailed          no trusted encrypted connection
-    ├── ConnectFailed      refused, unreachable, reset before an answer
-    ├── TimedOut           not done within its time
-    ├── AnswerTooLarge     more than was allowed
-    └── AnswerInvalid      no HTTP, or broken off
+between check and use. Redirects are not followed, answers are bounded in size, and the whole exchange in time. What
+goes wrong is one of `core/outbound_errors.py`.
 """
 
 import asyncio
-import socket
 import ssl
 import time
 from collections.abc import Mapping
@@ -22,57 +13,19 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from agenthub.core.addresses import refusal
-
-MOST_ADDRESSES = 4
-
-
-class OutboundError(Exception):
-    """An exchange that did not come to an answer; the message says what happened, and to what."""
-
-    code = "failed"
-
-
-class AddressRefused(OutboundError):
-    """The address rules of the hub forbid the connection."""
-
-    code = "address_refused"
-
-
-class DnsFailed(OutboundError):
-    """The name of the host does not resolve."""
-
-    code = "dns_failed"
-
-
-class TlsFailed(OutboundError):
-    """The other side could not be trusted, or spoke no TLS."""
-
-    code = "tls_failed"
-
-
-class ConnectFailed(OutboundError):
-    """Nobody took the connection."""
-
-    code = "connect_failed"
-
-
-class TimedOut(OutboundError):
-    """The exchange was not done within its time."""
-
-    code = "timeout"
-
-
-class AnswerTooLarge(OutboundError):
-    """The answer is larger than was allowed."""
-
-    code = "too_large"
-
-
-class AnswerInvalid(OutboundError):
-    """What came was no whole HTTP answer."""
-
-    code = "invalid_answer"
+from agenthub.core.dialling import Way, addresses_of, connected, context_of, place_of
+from agenthub.core.outbound_errors import (
+    AnswerInvalid,
+    AnswerTooLarge,
+    ConnectFailed,
+    ProxyUnreachable,
+    TimedOut,
+    TlsFailed,
+    caused_by,
+    failure_of,
+    tls_failure,
+)
+from agenthub.core.outbound_proxy import ProxiedTransport, tunnelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,22 +47,37 @@ async def fetch(
     headers: Mapping[str, str] | None = None,
     json: object = None,
     max_bytes: int = 4 * 1024 * 1024,
+    way: Way | None = None,
 ) -> Answer:
     """One request and its whole answer, within `timeout_seconds` and `max_bytes`. Raises OutboundError."""
+    transport = _transport(way, allow_private=allow_private)
     try:
         async with (
             asyncio.timeout(timeout_seconds),
-            httpx.AsyncClient(transport=GuardedTransport(allow_private), timeout=timeout_seconds) as client,
+            httpx.AsyncClient(transport=transport, timeout=timeout_seconds) as client,
         ):
             return await _exchange(client, client.build_request(method, url, headers=headers, json=json), max_bytes)
     except (TimeoutError, httpx.TimeoutException):
-        raise TimedOut(f"{_place(url)} did not answer within {timeout_seconds:g} s.") from None
+        if isinstance(transport, ProxiedTransport) and not transport.reached:
+            raise ProxyUnreachable(_late("The outgoing proxy", timeout_seconds)) from None
+        raise TimedOut(_late(place_of(url), timeout_seconds)) from None
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as problem:
-        raise ConnectFailed(f"{_place(url)} is not an address that can be called: {problem}") from None
-    except httpx.ConnectError as problem:
-        raise ConnectFailed(f"{_place(url)}: {problem}") from None
+        raise ConnectFailed(f"{place_of(url)} is not an address that can be called: {problem}") from None
     except httpx.HTTPError as problem:
-        raise AnswerInvalid(f"{_place(url)} broke off or sent no HTTP: {type(problem).__name__}.") from None
+        tls = caused_by(problem, ssl.SSLError)
+        if isinstance(tls, ssl.SSLError):  # after the handshake: that is when a client certificate is refused
+            raise tls_failure(place_of(url), tls) from None
+        raise AnswerInvalid(f"{place_of(url)} broke off or sent no HTTP: {type(problem).__name__}.") from None
+
+
+def _late(place: str, timeout_seconds: float) -> str:
+    return f"{place} did not answer within {timeout_seconds:g} s."
+
+
+def _transport(way: Way | None, *, allow_private: bool) -> "GuardedTransport | ProxiedTransport":
+    if way is not None and way.proxy:
+        return ProxiedTransport(way, allow_private=allow_private)
+    return GuardedTransport(allow_private=allow_private, way=way)
 
 
 async def _exchange(client: httpx.AsyncClient, request: httpx.Request, max_bytes: int) -> Answer:
@@ -120,97 +88,69 @@ async def _exchange(client: httpx.AsyncClient, request: httpx.Request, max_bytes
         async for piece in response.aiter_bytes():
             body += piece
             if len(body) > max_bytes:
-                raise AnswerTooLarge(f"{_place(str(request.url))} answered with more than {max_bytes} bytes.")
+                raise AnswerTooLarge(f"{place_of(request.url)} answered with more than {max_bytes} bytes.")
     finally:
         await response.aclose()
     latency_ms = round((time.monotonic() - started) * 1000, 1)
     return Answer(response.status_code, dict(response.headers), bytes(body), latency_ms)
 
 
-def _place(url: str) -> str:
-    # Scheme, host and port only: paths and queries may carry secrets.
-    try:
-        parsed = httpx.URL(url)
-    except httpx.InvalidURL:
-        return "The URL"
-    return f"{parsed.scheme}://{parsed.netloc.decode('ascii').rpartition('@')[2]}"
+async def reach(url: str, *, allow_private: bool, timeout_seconds: float, way: Way | None = None) -> None:
+    """See whether somebody takes a connection at `url`, with TLS for https; no request is sent. Raises OutboundError.
 
-
-async def reach(url: str, *, allow_private: bool, timeout_seconds: float) -> None:
-    """See whether somebody takes a connection at `url`, with TLS for https; nothing is sent. Raises OutboundError."""
+    An outgoing proxy is asked for the connection where the URL is https; for http it is only seen to be there.
+    """
     try:
         parsed = httpx.URL(url)
         async with asyncio.timeout(timeout_seconds):
-            await _connect(parsed, allow_private)
+            if way is not None and way.proxy:
+                _, writer = await tunnelled(parsed, way, allow_private=allow_private)
+            else:
+                context = context_of(way, place_of(url)) if parsed.scheme == "https" else None
+                _, writer = await connected(parsed, context, allow_private=allow_private)
+            # There is nothing to say goodbye to; a polite end of TLS would wait for the other side.
+            writer.transport.abort()
     except httpx.InvalidURL as problem:
-        raise ConnectFailed(f"{_place(url)} is not an address that can be called: {problem}.") from None
+        raise ConnectFailed(f"{place_of(url)} is not an address that can be called: {problem}.") from None
     except TimeoutError:
-        raise TimedOut(f"{_place(url)} took no connection within {timeout_seconds:g} s.") from None
-
-
-async def _connect(url: httpx.URL, allow_private: bool) -> None:
-    tls = url.scheme == "https"
-    port = url.port or (443 if tls else 80)
-    last: OSError | None = None
-    for address in allowed_addresses(url.host, await _resolve(url.host, port), allow_private=allow_private):
-        try:
-            _, writer = await asyncio.open_connection(
-                address,
-                port,
-                ssl=ssl.create_default_context() if tls else None,
-                server_hostname=url.host if tls else None,
-            )
-        except ssl.SSLError as problem:
-            raise TlsFailed(f"{_place(str(url))}: {problem}.") from None
-        except OSError as problem:
-            last = problem
-            continue
-        writer.close()
-        return
-    raise ConnectFailed(f"{_place(str(url))}: {last}.")
-
-
-def allowed_addresses(host: str, addresses: list[str], *, allow_private: bool) -> list[str]:
-    """Those of a host's addresses that may be dialled, the first few. Raises AddressRefused where none may."""
-    refusals = {address: refusal(address, allow_private=allow_private) for address in addresses}
-    allowed = [address for address, reason in refusals.items() if reason is None]
-    if not allowed:
-        raise AddressRefused(f"{host} is not called: {next(iter(refusals.values()), 'it has no address.')}")
-    return allowed[:MOST_ADDRESSES]
+        raise TimedOut(f"{place_of(url)} took no connection within {timeout_seconds:g} s.") from None
 
 
 class GuardedTransport(httpx.AsyncBaseTransport):
     """Dials only addresses that the rules allow: the name is resolved once, and what was judged is what is dialled."""
 
-    def __init__(self, allow_private: bool) -> None:
+    def __init__(self, *, allow_private: bool, way: Way | None = None) -> None:
         self._allow_private = allow_private
-        self._inner = httpx.AsyncHTTPTransport()
+        self._way = way
+        self._inner: httpx.AsyncHTTPTransport | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request to the first of its host's addresses that takes the connection."""
-        host = request.url.host
         last: httpx.ConnectError | None = None
-        addresses = await _resolve(host, request.url.port)
-        for address in allowed_addresses(host, addresses, allow_private=self._allow_private):
+        addresses = await addresses_of(request.url, allow_private=self._allow_private)
+        inner = self._opened(request)
+        for address in addresses:
             try:
-                return await self._inner.handle_async_request(_dialled_at(request, address))
+                return await inner.handle_async_request(_dialled_at(request, address))
             except httpx.ConnectError as problem:
-                if _is_tls(problem):
-                    raise TlsFailed(f"{_place(str(request.url))}: {problem}.") from None
+                failure = failure_of(place_of(request.url), problem)
+                if isinstance(failure, TlsFailed):
+                    raise failure from None
                 last = problem
-        raise last or ConnectFailed(f"{host} has no address.")
+        raise failure_of(place_of(request.url), last)
+
+    def _opened(self, request: httpx.Request) -> httpx.AsyncHTTPTransport:
+        if self._inner is None:
+            # Loading the system's certificates takes its time; who speaks no TLS is spared it.
+            tls = request.url.scheme == "https"
+            verify = context_of(self._way, place_of(request.url)) if tls else False
+            self._inner = httpx.AsyncHTTPTransport(verify=verify)
+        return self._inner
 
     async def aclose(self) -> None:
         """Close what is open."""
-        await self._inner.aclose()
-
-
-async def _resolve(host: str, port: int | None) -> list[str]:
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        raise DnsFailed(f"The name {host} does not resolve.") from None
-    return list(dict.fromkeys(str(address[4][0]) for address in found))
+        if self._inner is not None:
+            await self._inner.aclose()
 
 
 def _dialled_at(request: httpx.Request, address: str) -> httpx.Request:
@@ -222,11 +162,3 @@ def _dialled_at(request: httpx.Request, address: str) -> httpx.Request:
         stream=request.stream,
         extensions=request.extensions | {"sni_hostname": request.url.host},
     )
-
-
-def _is_tls(problem: BaseException | None) -> bool:
-    while problem is not None:
-        if isinstance(problem, ssl.SSLError):
-            return True
-        problem = problem.__cause__ or problem.__context__
-    return False

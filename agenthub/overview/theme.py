@@ -37,6 +37,7 @@ NAVIGATION: list[Item] = [
         "items": [
             _to_list(_("Backends"), "dns", "providers", "backend"),
             _to_list(_("Pools"), "account_tree", "providers", "pool"),
+            _to_list(_("Model routes"), "alt_route", "providers", "modelroute"),
             _to_list(_("Cooldown events"), "mode_cool", "providers", "cooldownevent"),
         ],
     },

@@ -21,7 +21,7 @@ from providers.admin.transfer import TransferAdmin
 from providers.models import Backend, ModelMapping
 from providers.probes import Discovered, Tested, backend_discover, backends_test, reach_warning
 from providers.rules.base_url import base_url_warnings
-from providers.rules.table import ErrorKind
+from providers.rules.table import ApiKind, ErrorKind
 from providers.selectors import api_key_masked
 from providers.services.backends import (
     backend_delete,
@@ -32,10 +32,17 @@ from providers.services.backends import (
     mappings_add,
 )
 from providers.services.cooldowns import cooldown_clear
-from providers.services.keys import api_key_sealed, extra_headers_sealed
+from providers.services.keys import secrets_set
 
 STATUS_COLOURS = {"healthy": "success", "cooling": "warning", "error": "danger", "disabled": "info"}
 MOST_ROWS_AT_ONCE = 100
+CONNECTION_FIELDS = [
+    "outgoing_proxy",
+    "no_outgoing_proxy",
+    "ca_bundle",
+    "client_certificate",
+    "no_client_certificate",
+]
 
 
 class MappingInline(StackedInline):
@@ -93,11 +100,15 @@ class BackendAdmin(TransferAdmin):
         """What it is, how it is, how much of it; a new one has no findings yet."""
         what: list[Any] = ["name", ("label", "pool"), "api_base_url", "api", "api_key", "no_api_key", "enabled"]
         limits = [("rpm_limit", "burst"), ("tpm_limit", "max_concurrency"), ("timeout_seconds", "weight")]
-        more = ("More", {"classes": ["collapse"], "fields": ["extra_headers", "metadata"]})
+        rest = [
+            ("Limits", {"fields": limits}),
+            ("Connection", {"classes": ["collapse"], "fields": CONNECTION_FIELDS}),
+            ("More", {"classes": ["collapse"], "fields": ["services", "extra_headers", "metadata"]}),
+        ]
         if obj is None:
-            return [(None, {"fields": ["preset", *what]}), ("Limits", {"fields": limits}), more]
+            return [(None, {"fields": ["preset", *what]}), *rest]
         findings = ["status_shown", "trouble", "health_shown", ("id", "source"), ("created_at", "updated_at")]
-        return [(None, {"fields": what}), ("State", {"fields": findings}), ("Limits", {"fields": limits}), more]
+        return [(None, {"fields": what}), ("State", {"fields": findings}), *rest]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Backend]:
         """With the number of their models."""
@@ -144,18 +155,13 @@ class BackendAdmin(TransferAdmin):
 
     def save_model(self, request: HttpRequest, obj: Backend, form: BackendForm, change: bool) -> None:
         """Save it without touching what AgentHub has found out meanwhile."""
-        data = form.cleaned_data
-        # Django's inline forms take the id of a new parent away; the key is sealed for it.
+        # Django's inline forms take the id of a new parent away; the secrets are sealed for it.
         obj.id = obj.id or short_id("bkd")
-        if data["no_api_key"]:
-            obj.api_key_sealed = ""
-        elif data["api_key"]:
-            obj.api_key_sealed = api_key_sealed(obj.id, data["api_key"])
-        if "extra_headers" in form.changed_data:
-            obj.extra_headers_sealed = extra_headers_sealed(obj.id, data["extra_headers"])
-        backend_save(obj, secrets_given=form.secrets_given())
-        if "api_base_url" in form.changed_data or not change:
-            transaction.on_commit(lambda: self._warn(request, obj.api_base_url))
+        secrets = form.secrets()
+        secrets_set(obj, secrets)
+        backend_save(obj, secrets_given=bool(secrets))
+        if form.connecting() or not change:
+            transaction.on_commit(lambda: self._warn(request, obj))
         for submit_action in self.get_actions_submit_line(request, obj.pk):
             if submit_action.action_name in request.POST:
                 submit_action.method(request, obj)
@@ -165,9 +171,10 @@ class BackendAdmin(TransferAdmin):
         super().save_related(request, form, formsets, change)
         bump("routing")
 
-    def _warn(self, request: HttpRequest, url: str) -> None:
-        unreachable = reach_warning(url)
-        for warning in [*base_url_warnings(url), *([unreachable] if unreachable else [])]:
+    def _warn(self, request: HttpRequest, backend: Backend) -> None:
+        unreachable = reach_warning(backend)
+        odd = base_url_warnings(backend.api_base_url, ApiKind(backend.api))
+        for warning in [*odd, *([unreachable] if unreachable else [])]:
             messages.warning(request, warning)
 
     def delete_model(self, request: HttpRequest, obj: Backend) -> None:

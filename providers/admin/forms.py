@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminDecimalFieldWidget,
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
@@ -16,14 +17,39 @@ from unfold.widgets import (
 from agenthub.core.crypto import masked
 from agenthub.core.money import picodollars_from_usd, usd_text
 from agenthub.core.settings_store import runtime_settings
+from agenthub.core.tls import MOST_CHAIN_CHARACTERS, ca_bundle_refusal, client_certificate_refusal, pem_tidy
 from providers.models import Backend, ModelMapping, Pool
-from providers.presets import BY_KEY, PRESETS
+from providers.presets import BY_KEY, PRESETS, Preset
 from providers.rules.base_url import base_url_refusal
 from providers.rules.headers import header_refusal
-from providers.selectors import api_key_masked, extra_headers_masked
-from providers.services.keys import extra_headers_opened
+from providers.rules.outgoing_proxy import outgoing_proxy_refusal
+from providers.rules.table import Service
+from providers.selectors import (
+    api_key_masked,
+    client_certificate_shown,
+    extra_headers_masked,
+    outgoing_proxy_shown,
+)
+from providers.services.keys import (
+    API_KEY,
+    CLIENT_CERTIFICATE,
+    HEADERS,
+    OUTGOING_PROXY,
+    extra_headers_opened,
+    headers_text,
+)
 
 MILLION = Decimal(1_000_000)
+SECRET_COLUMNS_BY_FIELD = {
+    "api_key": API_KEY,
+    "outgoing_proxy": OUTGOING_PROXY,
+    "client_certificate": CLIENT_CERTIFICATE,
+}
+SECRET_HELP = {
+    "outgoing_proxy": "For example http://user:password@proxy.example:3128.",
+    "client_certificate": "PEM: the certificate chain, the client's own first, and its private key without a password.",
+}
+CONNECTING = {"api_base_url", "outgoing_proxy", "no_outgoing_proxy", "ca_bundle", "client_certificate"}
 
 
 class PricePerMillionField(forms.DecimalField):
@@ -141,6 +167,36 @@ class BackendForm(forms.ModelForm):  # type: ignore[type-arg]
         widget=UnfoldBooleanSwitchWidget(),
         help_text="The upstream wants no key; one that is stored is forgotten.",
     )
+    outgoing_proxy = forms.CharField(
+        required=False,
+        max_length=2000,
+        label="Outgoing proxy",
+        widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+    no_outgoing_proxy = forms.BooleanField(
+        required=False,
+        label="No outgoing proxy",
+        widget=UnfoldBooleanSwitchWidget(),
+        help_text="Connections are made directly; a proxy that is stored is forgotten.",
+    )
+    client_certificate = forms.CharField(
+        required=False,
+        max_length=MOST_CHAIN_CHARACTERS,
+        label="Client certificate",
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 4, "autocomplete": "off", "spellcheck": "false"}),
+    )
+    no_client_certificate = forms.BooleanField(
+        required=False,
+        label="No client certificate",
+        widget=UnfoldBooleanSwitchWidget(),
+        help_text="The upstream asks for none; one that is stored is forgotten.",
+    )
+    services = forms.MultipleChoiceField(
+        required=False,
+        choices=[(service.value, service.value) for service in Service],
+        widget=UnfoldAdminCheckboxSelectMultipleWidget(),
+        help_text="What it may be asked for without naming a model.",
+    )
     extra_headers = JsonField(
         help_text="A JSON object of headers to send with every request, stored encrypted. Masked values are kept."
     )
@@ -161,6 +217,8 @@ class BackendForm(forms.ModelForm):  # type: ignore[type-arg]
             "tpm_limit",
             "max_concurrency",
             "weight",
+            "ca_bundle",
+            "services",
             "metadata",
         )
 
@@ -169,19 +227,27 @@ class BackendForm(forms.ModelForm):  # type: ignore[type-arg]
         if self.instance._state.adding:
             self._start_new()
         else:
-            shown = api_key_masked(self.instance)
-            self.fields["api_key"].widget.attrs["placeholder"] = shown
-            self.fields["api_key"].help_text = (
-                f"Stored encrypted, shown as {shown}. Leave it blank to keep it." if shown else "None is stored."
-            )
+            self._show("api_key", api_key_masked(self.instance))
+            self._show("outgoing_proxy", outgoing_proxy_shown(self.instance))
+            self._show("client_certificate", client_certificate_shown(self.instance))
             self.fields["extra_headers"].initial = extra_headers_masked(self.instance)
+
+        for name, text in SECRET_HELP.items():
+            self.fields[name].help_text = f"{text} {self.fields[name].help_text}"
+
+    def _show(self, name: str, shown: str) -> None:
+        self.fields[name].widget.attrs["placeholder"] = shown
+        self.fields[name].help_text = (
+            f"Stored encrypted, shown as {shown}. Leave it blank to keep it." if shown else "None is stored."
+        )
 
     def _start_new(self) -> None:
         stored = runtime_settings()
         self.fields["rpm_limit"].initial = stored.default_rpm_limit
         self.fields["timeout_seconds"].initial = stored.default_request_timeout_seconds
         self.fields["pool"].initial = Pool.objects.order_by("order", "name").first()
-        self.fields["api_key"].help_text = "Stored encrypted; it can't be read again."
+        for name in ("api_key", *SECRET_HELP):
+            self.fields[name].help_text = "Stored encrypted; it can't be read again."
         self.fields["api_base_url"].required = False
 
     def clean_extra_headers(self) -> dict[str, str]:
@@ -203,23 +269,70 @@ class BackendForm(forms.ModelForm):  # type: ignore[type-arg]
             raise forms.ValidationError("The key holds characters that can't be sent in a header.", code="invalid")
         return key
 
+    def clean_outgoing_proxy(self) -> str:
+        """A URL of a proxy that the hub can speak to."""
+        url: str = self.cleaned_data["outgoing_proxy"]
+        allow_private = settings.ENVIRONMENT.allow_private_upstreams
+        return _unless(outgoing_proxy_refusal(url, allow_private=allow_private) if url else None, url)
+
+    def clean_ca_bundle(self) -> str:
+        """Certificates that can be loaded."""
+        text = pem_tidy(self.cleaned_data["ca_bundle"])
+        return _unless(ca_bundle_refusal(text) if text else None, text)
+
+    def clean_services(self) -> list[str]:
+        """Each once, in one order."""
+        return [service.value for service in Service if service.value in self.cleaned_data["services"]]
+
+    def clean_client_certificate(self) -> str:
+        """A certificate and its key that can be loaded."""
+        text = pem_tidy(self.cleaned_data["client_certificate"])
+        return _unless(client_certificate_refusal(text) if text else None, text)
+
     def clean(self) -> dict[str, Any] | None:
         """The preset fills in what was left empty; the base URL must be one."""
         data = super().clean()
         data = self.cleaned_data if data is None else data
         preset = BY_KEY.get(data.get("preset") or "")
-        if preset and not data.get("api_base_url"):
-            data["api_base_url"], data["api"] = preset.api_base_url, preset.api.value
-            data["rpm_limit"] = preset.rpm_limit or data.get("rpm_limit")
+        if preset:
+            self._fill_in(data, preset)
         url: str = data.get("api_base_url") or ""
         problem = base_url_refusal(url, allow_private=settings.ENVIRONMENT.allow_private_upstreams)
         if problem and "api_base_url" not in self.errors:
-            self.add_error("api_base_url", problem if url else "Give a base URL, or choose a preset.")
+            example = (
+                f"Give your own, like {preset.api_base_url}." if preset else "Give a base URL, or choose a preset."
+            )
+            self.add_error("api_base_url", problem if url else example)
         data["api_base_url"] = url.rstrip("/")
         if self.instance._state.adding and not data.get("api_key") and not data.get("no_api_key"):
             self.add_error("api_key", "Give the upstream's API key, or say that it wants none.")
         return data
 
-    def secrets_given(self) -> bool:
-        """Whether the key or a header is another one."""
-        return bool({"api_key", "no_api_key", "extra_headers"} & set(self.changed_data))
+    def _fill_in(self, data: dict[str, Any], preset: Preset) -> None:
+        if preset.own_host:
+            data["api"] = preset.api.value
+        elif not data.get("api_base_url"):
+            data["api_base_url"], data["api"] = preset.api_base_url, preset.api.value
+            data["rpm_limit"] = preset.rpm_limit or data.get("rpm_limit")
+
+    def secrets(self) -> dict[str, str]:
+        """The secrets that are others now, by column."""
+        data, found = self.cleaned_data, {}
+        for name, column in SECRET_COLUMNS_BY_FIELD.items():
+            if data[f"no_{name}"]:
+                found[column] = ""
+            elif data[name]:
+                found[column] = data[name]
+        if "extra_headers" in self.changed_data:
+            found[HEADERS] = headers_text(data["extra_headers"])
+        return found
+
+    def connecting(self) -> bool:
+        """Whether something is another one that a connection depends on."""
+        return bool(CONNECTING & set(self.changed_data))
+
+
+def _unless(problem: str | None, value: str) -> str:
+    if problem:
+        raise forms.ValidationError(problem, code="invalid")
+    return value

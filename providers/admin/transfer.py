@@ -32,7 +32,7 @@ class ExportForm(forms.Form):
         required=False,
         label="With API keys",
         widget=UnfoldBooleanSwitchWidget(),
-        help_text="API keys and extra headers in the clear. The audit trail notes it. Keep the file safe.",
+        help_text="API keys and the other secrets in the clear. The audit trail notes it. Keep the file safe.",
     )
 
     def __init__(self, *args: Any, may_see_keys: bool, **kwargs: Any) -> None:

@@ -13,7 +13,7 @@ from providers.api.serializers import BackendAnswer, BackendInput, CostSerialize
 from providers.models import Backend, Pool
 from providers.probes import backend_discover, backend_test, reach_warning
 from providers.rules.base_url import base_url_warnings
-from providers.rules.table import ErrorKind
+from providers.rules.table import ApiKind, ErrorKind
 from providers.selectors import backends_with_mappings
 from providers.services.backends import (
     backend_create,
@@ -126,6 +126,10 @@ def backend_named(backend_id: str) -> Backend:
     return backend
 
 
+_CONNECTING = {"api_base_url", "outgoing_proxy", "ca_bundle", "client_certificate"}
+"""What a connection depends on."""
+
+
 def _written(request: Request, backend_id: str, status: int = 200) -> Response:
     backend = backend_named(backend_id)
     warnings = [
@@ -133,9 +137,9 @@ def _written(request: Request, backend_id: str, status: int = 200) -> Response:
         for name in request.data
         if name not in BackendInput().fields and name not in BackendAnswer().fields
     ]
-    if "api_base_url" in request.data:
-        warnings += base_url_warnings(backend.api_base_url)
-        unreachable = reach_warning(backend.api_base_url)
+    if _CONNECTING & set(request.data):
+        warnings += base_url_warnings(backend.api_base_url, ApiKind(backend.api))
+        unreachable = reach_warning(backend)
         warnings += [unreachable] if unreachable else []
     answer = BackendAnswer(backend, context={"warnings": warnings})
     headers = {"Location": f"/api/admin/backends/{backend_id}"} if status == 201 else None
@@ -155,7 +159,7 @@ class DiagnosisAnswer(serializers.Serializer[Any]):
 
     status = serializers.ChoiceField(choices=["ok", "failed"])
     diagnosis = serializers.CharField(
-        help_text="A word: ok, dns_failed, tls_failed, timeout, unauthorized, not_found …"
+        help_text="A word: ok, dns_failed, tls_expired, timeout, unauthorized, not_found …; the reference lists them."
     )
     message = serializers.CharField(help_text="The same as a sentence, with what to do.")
 

@@ -1,5 +1,6 @@
 """The JSON of backends and mappings, in and out."""
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -8,16 +9,30 @@ from rest_framework import serializers
 
 from agenthub.core.crypto import masked
 from agenthub.core.serializer_fields import JsonObjectField, UsdSerializerField
+from agenthub.core.tls import (
+    MOST_BUNDLE_CHARACTERS,
+    MOST_CHAIN_CHARACTERS,
+    ca_bundle_refusal,
+    client_certificate_refusal,
+    pem_tidy,
+)
 from providers.models import Backend, BackendHealth, CooldownEvent, ModelMapping, Pool
 from providers.models.backend import LARGEST_RPM, LARGEST_TIMEOUT_SECONDS
 from providers.rules.base_url import base_url_refusal
 from providers.rules.headers import header_refusal
-from providers.rules.table import ApiKind
-from providers.selectors import api_key_masked, extra_headers_masked
+from providers.rules.outgoing_proxy import outgoing_proxy_refusal
+from providers.rules.table import ApiKind, Service
+from providers.selectors import (
+    api_key_masked,
+    client_certificate_shown,
+    extra_headers_masked,
+    outgoing_proxy_shown,
+)
 from providers.services.backends import BackendData, MappingData
 from providers.services.keys import extra_headers_opened
 
 LARGEST_INTEGER = 2**31 - 1
+SERVICES = [service.value for service in Service]
 
 
 class CostSerializer(serializers.Serializer[Any]):
@@ -96,6 +111,9 @@ class BackendAnswer(serializers.ModelSerializer[Backend]):
 
     api_key = serializers.SerializerMethodField(help_text="Masked: the first 6 and last 4 characters.")
     extra_headers = serializers.SerializerMethodField(help_text="The values are masked.")
+    outgoing_proxy = serializers.SerializerMethodField(help_text="Without user name and password; empty: none.")
+    client_certificate = serializers.SerializerMethodField(help_text="Subject and expiry; empty: none.")
+    services = serializers.ListField(child=serializers.ChoiceField(choices=SERVICES))
     pool: Any = serializers.SlugRelatedField(slug_field="name", read_only=True)
     metadata = JsonObjectField()
     health = HealthAnswer(allow_null=True, read_only=True)
@@ -129,6 +147,10 @@ class BackendAnswer(serializers.ModelSerializer[Backend]):
             "source",
             "metadata",
             "extra_headers",
+            "outgoing_proxy",
+            "ca_bundle",
+            "client_certificate",
+            "services",
             "health",
             "model_mappings",
             "model_count",
@@ -144,6 +166,14 @@ class BackendAnswer(serializers.ModelSerializer[Backend]):
     def get_extra_headers(self, backend: Backend) -> dict[str, str]:
         """The headers as people may see them."""
         return extra_headers_masked(backend)
+
+    def get_outgoing_proxy(self, backend: Backend) -> str:
+        """The proxy as people may see it."""
+        return outgoing_proxy_shown(backend)
+
+    def get_client_certificate(self, backend: Backend) -> str:
+        """The certificate as people may see it."""
+        return client_certificate_shown(backend)
 
     def get_model_mappings(self, backend: Backend) -> dict[str, Any]:
         """The mappings by canonical model."""
@@ -211,6 +241,36 @@ class BackendInput(serializers.Serializer[Backend]):
         child=serializers.CharField(allow_blank=True, max_length=4096),
         help_text="Sent with every request to the upstream; stored encrypted. A masked value keeps the old one.",
     )
+    outgoing_proxy = serializers.CharField(
+        required=False,
+        allow_null=True,
+        allow_blank=True,
+        write_only=True,
+        max_length=2000,
+        help_text="http:// or https:// URL, perhaps with user name and password; stored encrypted. "
+        "Empty or as shown: the old one stays. Null: none.",
+    )
+    ca_bundle = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        max_length=MOST_BUNDLE_CHARACTERS,
+        help_text="PEM certificates to trust instead of the system's; empty: the system's.",
+    )
+    client_certificate = serializers.CharField(
+        required=False,
+        allow_null=True,
+        allow_blank=True,
+        write_only=True,
+        max_length=MOST_CHAIN_CHARACTERS,
+        help_text="PEM of a certificate chain and its private key without a password; stored encrypted. "
+        "Empty or as shown: the old one stays. Null: none.",
+    )
+    services = serializers.ListField(
+        required=False,
+        allow_empty=True,
+        child=serializers.ChoiceField(choices=SERVICES),
+        help_text="What it may be asked for without naming a model.",
+    )
     model_mappings = MappingsField(required=False, help_text="By canonical model. Given: these models and no others.")
 
     def validate_api_base_url(self, value: str) -> str:
@@ -238,26 +298,58 @@ class BackendInput(serializers.Serializer[Backend]):
         kept = {name: old[name] for name, text in value.items() if name in old and text == masked(old[name])}
         return value | kept
 
+    def validate_outgoing_proxy(self, value: str | None) -> str | None:
+        """A URL of a proxy that the hub can speak to."""
+        if not value or (self.instance is not None and value == outgoing_proxy_shown(self.instance)):
+            return value
+        problem = outgoing_proxy_refusal(value, allow_private=settings.ENVIRONMENT.allow_private_upstreams)
+        if problem:
+            raise serializers.ValidationError(problem)
+        return value
+
+    def validate_ca_bundle(self, value: str) -> str:
+        """Certificates that can be loaded."""
+        problem = ca_bundle_refusal(pem_tidy(value)) if value else None
+        if problem:
+            raise serializers.ValidationError(problem)
+        return pem_tidy(value)
+
+    def validate_client_certificate(self, value: str | None) -> str | None:
+        """A certificate and its key that can be loaded."""
+        if not value or (self.instance is not None and value == client_certificate_shown(self.instance)):
+            return value
+        problem = client_certificate_refusal(pem_tidy(value))
+        if problem:
+            raise serializers.ValidationError(problem)
+        return pem_tidy(value)
+
+    def validate_services(self, value: list[str]) -> list[str]:
+        """Each once, in one order."""
+        return [service for service in SERVICES if service in value]
+
     def backend_data(self) -> BackendData:
         """What the services take."""
         given = dict(self.validated_data)
         mappings, headers = given.pop("model_mappings", None), given.pop("extra_headers", None)
         return BackendData(
-            api_key=self._api_key(given),
+            api_key=self._secret(given, "api_key", api_key_masked),
+            outgoing_proxy=self._secret(given, "outgoing_proxy", outgoing_proxy_shown),
+            client_certificate=self._secret(given, "client_certificate", client_certificate_shown),
             values=given,
             extra_headers=headers,
             mappings=None if mappings is None else tuple(_mapping_data(*item) for item in mappings.items()),
         )
 
-    def _api_key(self, given: dict[str, Any]) -> str | None:
-        if "api_key" not in given:
+    def _secret(self, given: dict[str, Any], field: str, shown: Callable[[Backend], str]) -> str | None:
+        """A secret that is given; "" takes it away, None leaves it: it came back as it is shown, or not at all."""
+        if field not in given:
             return None
-        api_key: str | None = given.pop("api_key")
-        if api_key is None:
+        secret: str | None = given.pop(field)
+        if secret is None:
             return ""
-        if self.instance is not None and api_key in ("", api_key_masked(self.instance)):
+        if self.instance is not None and secret in ("", shown(self.instance)):
             return None
-        return api_key
+        return secret
 
 
 def _mapping_data(canonical: str, given: dict[str, Any]) -> MappingData:

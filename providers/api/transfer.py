@@ -56,7 +56,7 @@ class BackendsExportView(ManagementView):
             texts=TEXTS,
             query=(
                 Query("format", help="json (unless told), yaml or csv."),
-                Query("with_keys", bool, "With API keys and extra headers in the clear; administrators only."),
+                Query("with_keys", bool, "With API keys and the other secrets in the clear; administrators only."),
             ),
             errors=(409,),
         ),

@@ -3,6 +3,7 @@
 from providers.models.backend import Backend, BackendHealth, ModelMapping
 from providers.models.cooldown import CooldownEvent
 from providers.models.pool import Pool
+from providers.models.route import ModelRoute
 from providers.models.usage import DailyBackend, DailyStats, HourlyUsage, JournalPosition, UsageRecord
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "HourlyUsage",
     "JournalPosition",
     "ModelMapping",
+    "ModelRoute",
     "Pool",
     "UsageRecord",
 ]

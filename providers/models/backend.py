@@ -21,7 +21,7 @@ TEXT_ONLY = ["text"]
 class Backend(models.Model):
     """One upstream endpoint: base URL, API key, limits and the models that it serves.
 
-    Secrets are sealed in the two `_sealed` columns, bound to the id; `providers/services/keys.py` opens them. What
+    Secrets are sealed in the `_sealed` columns, bound to the id; `providers/services/keys.py` opens them. What
     AgentHub finds out by itself (status, error, cooldown) is written by services with `update()`, never by `save()`,
     so that a form saved meanwhile does not bring old findings back and the audit trail shows people's changes only.
     """
@@ -57,6 +57,17 @@ class Backend(models.Model):
     )
     api_key_sealed = models.TextField(blank=True, default="", editable=False, verbose_name="API key")
     extra_headers_sealed = models.TextField(blank=True, default="", editable=False, verbose_name="extra headers")
+    outgoing_proxy_sealed = models.TextField(blank=True, default="", editable=False, verbose_name="outgoing proxy")
+    ca_bundle = models.TextField(
+        blank=True,
+        default="",
+        verbose_name="CA bundle",
+        help_text="PEM certificates to trust instead of the system's, e.g. of a private CA; empty for the system's.",
+    )
+    client_certificate_sealed = models.TextField(
+        blank=True, default="", editable=False, verbose_name="client certificate"
+    )
+    services = models.JSONField(default=list, blank=True, help_text="What it may be asked for without naming a model.")
     api = models.CharField(
         max_length=24,
         choices=[(kind.value, kind.value) for kind in ApiKind],

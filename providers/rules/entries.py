@@ -24,9 +24,9 @@ DEEPEST = 25
 # Cells hold the mappings of a backend, of which there may be hundreds; the bound of the whole text is ours.
 csv.field_size_limit(MOST_BYTES)
 
-_JSON_CELLS = frozenset({"metadata", "extra_headers", "model_mappings"})
+_JSON_CELLS = frozenset({"metadata", "extra_headers", "model_mappings", "services"})
 _EMPTY_CELLS: dict[str, str | None] = {
-    "label": "",
+    **dict.fromkeys(("label", "ca_bundle"), ""),
     **dict.fromkeys(("rpm_limit", "burst", "tpm_limit", "max_concurrency")),
 }
 _FORMULA = tuple("=+-@＝＋－＠'")

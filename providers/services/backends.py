@@ -14,10 +14,13 @@ from providers.models import Backend, BackendHealth, CooldownEvent, ModelMapping
 from providers.rules.discovery import Proposal
 from providers.rules.table import ErrorKind, HealthState
 from providers.services.keys import (
-    api_key_opened,
-    api_key_sealed,
-    extra_headers_opened,
-    extra_headers_sealed,
+    API_KEY,
+    CLIENT_CERTIFICATE,
+    HEADERS,
+    OUTGOING_PROXY,
+    headers_text,
+    secrets_opened,
+    secrets_set,
 )
 
 LONGEST_REASON = 300
@@ -150,11 +153,23 @@ class BackendData:
     values: Mapping[str, object] = field(default_factory=dict)  # columns of `Backend`
     api_key: str | None = None  # "" takes the key away
     extra_headers: dict[str, str] | None = None
+    outgoing_proxy: str | None = None  # "" takes it away
+    client_certificate: str | None = None  # "" takes it away
     mappings: tuple[MappingData, ...] | None = None  # given: these and no others
 
     def with_defaults(self, defaults: Mapping[str, object]) -> "BackendData":
         """The same, with `defaults` for columns that were not given."""
         return replace(self, values={**defaults, **self.values})
+
+    def secrets(self) -> dict[str, str]:
+        """The secrets that are given, by column."""
+        given = {
+            API_KEY: self.api_key,
+            HEADERS: None if self.extra_headers is None else headers_text(self.extra_headers),
+            OUTGOING_PROXY: self.outgoing_proxy,
+            CLIENT_CERTIFICATE: self.client_certificate,
+        }
+        return {column: text for column, text in given.items() if text is not None}
 
 
 @transaction.atomic
@@ -172,13 +187,10 @@ def backend_update(*, backend_id: str, data: BackendData) -> Backend:
 def _backend_write(backend: Backend, data: BackendData) -> Backend:
     for column, value in data.values.items():
         setattr(backend, column, value)
-    secrets_given = data.api_key is not None or data.extra_headers is not None
-    if data.api_key is not None:
-        backend.api_key_sealed = api_key_sealed(backend.id, data.api_key)
-    if data.extra_headers is not None:
-        backend.extra_headers_sealed = extra_headers_sealed(backend.id, data.extra_headers)
+    secrets = data.secrets()
+    secrets_set(backend, secrets)
     backend.full_clean()
-    backend_save(backend, secrets_given=secrets_given)
+    backend_save(backend, secrets_given=bool(secrets))
     if data.mappings is not None:
         mappings_set(backend, data.mappings)
     bump("routing")
@@ -269,12 +281,12 @@ def backend_enable(backend_id: str, *, enabled: bool) -> bool:
 
 @transaction.atomic
 def backend_duplicate(backend_id: str) -> Backend:
-    """A disabled copy of a backend with its key and mappings, under a name of its own.
+    """A disabled copy of a backend with its secrets and mappings, under a name of its own.
 
     Raises Backend.DoesNotExist, and Unreadable where its secrets do not open.
     """
     backend = Backend.objects.get(id=backend_id)
-    api_key, headers = api_key_opened(backend), extra_headers_opened(backend)
+    secrets = secrets_opened(backend)
     mappings = list(backend.mappings.all())
     blank = Backend()
     copy = backend
@@ -284,8 +296,7 @@ def backend_duplicate(backend_id: str) -> Backend:
     copy.pk, copy.id = None, short_id("bkd")
     copy._state.adding = True
     copy.name, copy.enabled, copy.source = _free_name(backend.name), False, Backend.Source.WEBUI
-    copy.api_key_sealed = api_key_sealed(copy.id, api_key)
-    copy.extra_headers_sealed = extra_headers_sealed(copy.id, headers)
+    secrets_set(copy, secrets)
     backend_save(copy, secrets_given=True)
     for mapping in mappings:
         mapping.pk, mapping.backend = None, copy

@@ -17,8 +17,15 @@ from providers.api.serializers import BackendInput, CostSerializer, MappingAnswe
 from providers.models import Backend, ModelMapping, Pool
 from providers.rules.base_url import base_url_warnings
 from providers.rules.entries import Entry
+from providers.rules.table import ApiKind
 from providers.services.backends import BackendData, backend_create, backend_update
-from providers.services.keys import api_key_opened, extra_headers_opened
+from providers.services.keys import (
+    API_KEY,
+    CLIENT_CERTIFICATE,
+    OUTGOING_PROXY,
+    extra_headers_opened,
+    secret_opened,
+)
 
 Outcome = Literal["created", "updated", "unchanged"]
 
@@ -35,8 +42,17 @@ PLAIN_FIELDS = (
     "tpm_limit",
     "max_concurrency",
     "weight",
+    "ca_bundle",
+    "services",
     "metadata",
 )
+SECRET_TEXTS = {
+    "api_key": API_KEY,
+    "outgoing_proxy": OUTGOING_PROXY,
+    "client_certificate": CLIENT_CERTIFICATE,
+}
+"""The secrets of an entry that are texts, and their columns."""
+
 _OF_MAPPING = frozenset(map(str, MappingInput().fields))
 _OF_COST = frozenset(map(str, CostSerializer().fields))
 
@@ -78,7 +94,9 @@ def entry_apply(
     except InvalidModel as problem:
         raise BadRequest(f"{where}: {' '.join(problem.messages)}", param=entry.place) from None
     except Unreadable as problem:
-        raise BadRequest(f"{where}: {problem} Enter its API key and headers again first.", param=entry.place) from None
+        raise BadRequest(
+            f"{where}: {problem} Enter its API key and other secrets again first.", param=entry.place
+        ) from None
 
 
 def _apply(entry: Entry, where: str, backend: Backend | None, source: str, new_id: str, *, key_needed: bool) -> Applied:
@@ -91,7 +109,8 @@ def _apply(entry: Entry, where: str, backend: Backend | None, source: str, new_i
     _refuse_unknown(values, set(given.fields), where, entry.place)
     data = given.backend_data()
     if "api_base_url" in values:
-        notes += base_url_warnings(data.values["api_base_url"])  # type: ignore[arg-type]
+        api = data.values.get("api") or (backend.api if backend is not None else ApiKind.OPENAI_COMPLETIONS)
+        notes += base_url_warnings(str(data.values["api_base_url"]), ApiKind(str(api)))
     if backend is None:
         made = backend_create(data=_completed(data, new_id), source=source)
         return Applied(id=made.id, name=made.name, outcome="created", notes=tuple(notes))
@@ -137,22 +156,25 @@ def _differing(backend: Backend, data: BackendData) -> BackendData | None:
 
     Sealing the same key again, or saving the same values, would look like a change in the audit trail.
     """
-    if data.api_key is not None and data.api_key == _opened_key(backend):
-        data = replace(data, api_key=None)
+    stand = {
+        field: None
+        for field, column in SECRET_TEXTS.items()
+        if getattr(data, field) is not None and getattr(data, field) == _opened(backend, column)
+    }
+    data = replace(data, **stand)  # type: ignore[arg-type] # None leaves each of them as it is
     if data.extra_headers is not None and data.extra_headers == extra_headers_opened(backend):
         data = replace(data, extra_headers=None)
     if data.mappings is not None and _mappings_stand(backend, data):
         data = replace(data, mappings=None)
     same = all(getattr(backend, column) == value for column, value in data.values.items())
-    nothing = data.api_key is None and data.extra_headers is None and data.mappings is None
-    return None if same and nothing else data
+    return None if same and not data.secrets() and data.mappings is None else data
 
 
-def _opened_key(backend: Backend) -> str | None:
+def _opened(backend: Backend, column: str) -> str | None:
     try:
-        return api_key_opened(backend)
+        return secret_opened(backend, column)
     except Unreadable:
-        return None  # any key is another one
+        return None  # any secret is another one
 
 
 def _mappings_stand(backend: Backend, data: BackendData) -> bool:
@@ -178,7 +200,7 @@ def _entry_of(backend: Backend, *, with_keys: bool) -> dict[str, Any]:
         entry["api_key"] = None  # it wants none
     if with_keys:
         try:
-            entry["api_key"] = api_key_opened(backend) or None
+            entry |= {field: secret_opened(backend, column) or None for field, column in SECRET_TEXTS.items()}
             entry["extra_headers"] = extra_headers_opened(backend)
         except Unreadable as problem:
             raise Conflict(f"Backend {backend.name}: {problem}") from None

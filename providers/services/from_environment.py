@@ -15,6 +15,12 @@ from providers.services.entries import entry_apply
 FILE, SIDECAR_KEY, SIDECAR_UPSTREAM = "AGENTHUB_BACKENDS_FILE", "SIDECAR_API_KEY", "SIDECAR_UPSTREAM"
 DEFAULT_SIDECAR_UPSTREAM = "https://integrate.api.nvidia.com/v1"
 SIDECAR_NAME = "sidecar"
+_FROM_VARIABLES = {
+    "api_key": "key",
+    "outgoing_proxy": "outgoing proxy",
+    "client_certificate": "client certificate",
+}
+"""What an entry may leave to a variable that it names, so that the file needs no secret."""
 
 
 def backends_from_environment(environ: Mapping[str, str]) -> list[str]:
@@ -29,7 +35,7 @@ def backends_from_environment(environ: Mapping[str, str]) -> list[str]:
 def _entries(environ: Mapping[str, str]) -> Iterable[tuple[str, Entry]]:
     if environ.get(FILE):
         for entry in _read(Path(environ[FILE])):
-            yield FILE, _with_key(entry, environ)
+            yield FILE, _with_secrets(entry, environ)
     if environ.get(SIDECAR_KEY):
         # Sidecar took the upstream with its version, without it, or with it twice.
         url = base_url_put_right(environ.get(SIDECAR_UPSTREAM) or DEFAULT_SIDECAR_UPSTREAM)
@@ -50,13 +56,15 @@ def _read(path: Path) -> list[Entry]:
         raise EnvError(f"{FILE}: {path}: {problem.message}") from None
 
 
-def _with_key(entry: Entry, environ: Mapping[str, str]) -> Entry:
+def _with_secrets(entry: Entry, environ: Mapping[str, str]) -> Entry:
     given = dict(entry.values)
-    variable = given.pop("api_key_env", None)
-    if variable is not None:
+    for field, word in _FROM_VARIABLES.items():
+        variable = given.pop(f"{field}_env", None)
+        if variable is None:
+            continue
         if not environ.get(str(variable)):
-            raise EnvError(f"{FILE}: backend {given['name']} wants its key from {variable}, which is not set.")
-        given["api_key"] = environ[str(variable)]
+            raise EnvError(f"{FILE}: backend {given['name']} wants its {word} from {variable}, which is not set.")
+        given[field] = environ[str(variable)]
     return Entry(entry.place, given)
 
 

@@ -1,41 +1,68 @@
 """Provider secrets at rest: seal, open, and move them under a new key."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from agenthub.core.crypto import KeyRing, Unreadable
 from agenthub.core.keyring import key_ring
 from providers.models import Backend
+from providers.rules.table import Way
 
-HEADERS_SUFFIX = ":extra_headers"
-SECRET_COLUMNS = {"api_key_sealed": "", "extra_headers_sealed": HEADERS_SUFFIX}
+API_KEY, HEADERS = "api_key_sealed", "extra_headers_sealed"
+OUTGOING_PROXY, CLIENT_CERTIFICATE = "outgoing_proxy_sealed", "client_certificate_sealed"
+
+SECRET_COLUMNS = {
+    API_KEY: "",
+    HEADERS: ":extra_headers",
+    OUTGOING_PROXY: ":outgoing_proxy",
+    CLIENT_CERTIFICATE: ":client_certificate",
+}
 """The sealed columns, and what is added to the backend's id in the data that each is bound to."""
 
 
-def api_key_sealed(backend_id: str, api_key: str) -> str:
-    """The column text for an API key; an empty key stays empty."""
-    return key_ring().seal(api_key, bound_to=backend_id) if api_key else ""
+def secrets_set(backend: Backend, secrets: Mapping[str, str]) -> None:
+    """Seal secrets, by column, for a backend that is saved afterwards; an empty one stays empty."""
+    for column, text in secrets.items():
+        bound_to = backend.id + SECRET_COLUMNS[column]
+        setattr(backend, column, key_ring().seal(text, bound_to=bound_to) if text else "")
+
+
+def secret_opened(backend: Backend, column: str) -> str:
+    """The secret in a column, "" where there is none. Raises Unreadable."""
+    sealed: str = getattr(backend, column)
+    return key_ring().open(sealed, bound_to=backend.id + SECRET_COLUMNS[column]) if sealed else ""
+
+
+def secrets_opened(backend: Backend) -> dict[str, str]:
+    """All secrets of a backend, by column. Raises Unreadable."""
+    return {column: secret_opened(backend, column) for column in SECRET_COLUMNS}
 
 
 def api_key_opened(backend: Backend) -> str:
     """The API key of a backend, "" where it has none. Raises Unreadable."""
-    return key_ring().open(backend.api_key_sealed, bound_to=backend.id) if backend.api_key_sealed else ""
+    return secret_opened(backend, API_KEY)
 
 
-def extra_headers_sealed(backend_id: str, headers: dict[str, str]) -> str:
-    """The column text for extra headers; none stay empty."""
-    return key_ring().seal(json.dumps(headers), bound_to=backend_id + HEADERS_SUFFIX) if headers else ""
+def headers_text(headers: Mapping[str, str]) -> str:
+    """Extra headers as the text that is sealed; none are no text."""
+    return json.dumps(dict(headers)) if headers else ""
 
 
 def extra_headers_opened(backend: Backend) -> dict[str, str]:
     """The extra headers of a backend. Raises Unreadable."""
-    if not backend.extra_headers_sealed:
-        return {}
-    headers: dict[str, str] = json.loads(
-        key_ring().open(backend.extra_headers_sealed, bound_to=backend.id + HEADERS_SUFFIX)
-    )
+    text = secret_opened(backend, HEADERS)
+    headers: dict[str, str] = json.loads(text) if text else {}
     return headers
+
+
+def way_opened(backend: Backend) -> Way:
+    """How connections to a backend are made. Raises Unreadable."""
+    return Way(
+        proxy=secret_opened(backend, OUTGOING_PROXY),
+        ca_bundle=backend.ca_bundle,
+        client_certificate=secret_opened(backend, CLIENT_CERTIFICATE),
+    )
 
 
 @dataclass(slots=True)

@@ -84,6 +84,7 @@ class ModelAnswer(serializers.Serializer[Any]):
     input_modalities = serializers.ListField(child=serializers.CharField())
     cost = CostAnswer()
     backends = serializers.IntegerField(help_text="How many enabled backends serve it.")
+    alias_of = serializers.CharField(allow_null=True, help_text="The model that the name stands for; null: itself.")
 
 
 class ModelListAnswer(serializers.Serializer[Any]):

@@ -20,6 +20,7 @@ class ListedModel:
     input_modalities: tuple[str, ...]
     cost: dict[str, Decimal | None]
     backends: int
+    alias_of: str | None = None  # the canonical model that the name stands for
     object: str = "model"
     created: int = 0  # a mapping has no birthday that would mean something to a client
     owned_by: str = "agenthub"
@@ -37,8 +38,10 @@ def model_listed(routing: RoutingTable, caller: Caller, model: str) -> ListedMod
 
 def _listed(model: str, routing: RoutingTable) -> ListedModel:
     mappings = [candidate.mapping for pool in routing.by_model[model] for candidate in pool.candidates]
+    route = routing.routes.get(model)
     return ListedModel(
         id=model,
+        alias_of=(route.target or None) if route else None,
         context_window=max(mapping.context_window for mapping in mappings),
         max_tokens=max(mapping.max_tokens for mapping in mappings),
         reasoning=any(mapping.reasoning for mapping in mappings),

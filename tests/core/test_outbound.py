@@ -4,18 +4,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from agenthub.core import outbound
-from agenthub.core.outbound import (
+from agenthub.core import dialling, outbound
+from agenthub.core.outbound import fetch, reach
+from agenthub.core.outbound_errors import (
     AddressRefused,
     AnswerInvalid,
     AnswerTooLarge,
     ConnectFailed,
+    ConnectionRefused,
     DnsFailed,
     OutboundError,
     TimedOut,
-    TlsFailed,
-    fetch,
-    reach,
+    TlsNotSpoken,
 )
 from tests.upstream import Upstream, running_upstream
 
@@ -66,7 +66,7 @@ def test_what_a_name_means_is_judged_at_the_moment_of_dialling(
     async def rebound(_host: str, _port: int | None) -> list[str]:
         return ["127.0.0.1"]
 
-    monkeypatch.setattr(outbound, "_resolve", rebound)
+    monkeypatch.setattr(dialling, "resolve", rebound)
     with pytest.raises(AddressRefused):
         get(upstream.url.replace("127.0.0.1", "public.example"), allow_private=False)
 
@@ -77,7 +77,7 @@ def test_the_next_address_is_tried_when_one_takes_no_connection(
     async def two(_host: str, _port: int | None) -> list[str]:
         return ["127.0.0.9", "127.0.0.1"]
 
-    monkeypatch.setattr(outbound, "_resolve", two)
+    monkeypatch.setattr(dialling, "resolve", two)
     assert get(upstream.url).status == 200
 
 
@@ -102,7 +102,7 @@ def test_a_broken_off_answer_is_invalid(upstream: Upstream) -> None:
 @pytest.mark.parametrize(
     ("url", "error"),
     [
-        ("http://127.0.0.1:1/v1", ConnectFailed),
+        ("http://127.0.0.1:1/v1", ConnectionRefused),
         ("http://name.invalid/v1", DnsFailed),
         ("http://0.0.0.0/v1", AddressRefused),
         ("http://[::1", ConnectFailed),
@@ -117,9 +117,9 @@ def test_each_trouble_has_its_name(url: str, error: type[OutboundError]) -> None
 
 def test_a_server_without_tls_is_told_apart(upstream: Upstream) -> None:
     url = upstream.url.replace("http:", "https:")
-    with pytest.raises(TlsFailed):
+    with pytest.raises(TlsNotSpoken):
         get(url)
-    with pytest.raises(TlsFailed):
+    with pytest.raises(TlsNotSpoken):
         asyncio.run(reach(url, allow_private=True, timeout_seconds=5))
 
 

@@ -77,6 +77,15 @@ def test_a_preset_fills_in_what_was_left_empty(admin: Client) -> None:
     assert (backend.api_base_url, backend.api) == ("https://api.anthropic.com/v1", "anthropic-messages")
 
 
+def test_a_preset_whose_host_is_everybodys_own_wants_it_and_brings_its_api(admin: Client) -> None:
+    page = admin.post(f"{LIST}add/", form(api_key=API_KEY, api_base_url="", preset="azure"))
+    assert "NAME.openai.azure.com" in str(page.context["adminform"].form.errors["api_base_url"])
+    url = "https://mine.invalid/openai/v1"
+    admin.post(f"{LIST}add/", form(api_key=API_KEY, api_base_url=url, preset="azure"))
+    backend = Backend.objects.get()
+    assert (backend.api_base_url, backend.api) == (url, "azure-openai")
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [
@@ -117,6 +126,14 @@ def test_a_form_that_was_open_while_something_was_found_out_does_not_undo_it(adm
     admin.post(f"{LIST}{backend.id}/change/", form(label="new"))
     changed = Backend.objects.get()
     assert (changed.label, changed.status, changed.error_kind) == ("new", "error", "quota")
+
+
+@pytest.mark.parametrize("backend_id", ["bkd_405f396e7bd6", "bkd_22aaaaaaaaaa", "bkd_5f5f5f5f5f5f"])
+def test_every_id_leads_to_its_page(admin: Client, backend_id: str) -> None:
+    make_backend(id=backend_id)
+    for shown in (backend_id, backend_id.replace("_", "_5F")):
+        assert admin.get(f"{LIST}{shown}/change/").status_code == 200
+    assert admin.get(f"{LIST}bkd_40aaaaaaaaaa/change/").status_code == 302
 
 
 def test_disabling_in_the_form_shows_in_the_status(admin: Client) -> None:

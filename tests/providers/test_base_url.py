@@ -1,5 +1,6 @@
 import pytest
 
+from providers.presets import BY_KEY, PRESETS, Preset
 from providers.rules.base_url import base_url_refusal, base_url_warnings
 
 
@@ -68,3 +69,15 @@ def test_an_odd_url_comes_with_a_proposal(url: str, proposal: str) -> None:
 @pytest.mark.parametrize("url", ["https://host/v1", "https://host/v1beta/openai", "https://host/api/paas/v4"])
 def test_a_url_with_its_version_needs_no_warning(url: str) -> None:
     assert base_url_warnings(url) == []
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.key)
+def test_presets_are_base_urls_without_a_warning(preset: Preset) -> None:
+    assert BY_KEY[preset.key] is preset
+    assert base_url_refusal(preset.api_base_url, allow_private=True) is None
+    assert base_url_warnings(preset.api_base_url, preset.api) == []
+
+
+def test_an_endpoint_behind_an_address_without_version_is_taken_off() -> None:
+    (warning,) = base_url_warnings("https://api.perplexity.ai/chat/completions")
+    assert warning.endswith("did you mean https://api.perplexity.ai?")

@@ -41,7 +41,7 @@ def test_every_refusal_has_its_diagnosis(
 
 
 def test_garbage_is_no_list_of_models(upstream: Upstream) -> None:
-    upstream.body = b"<html>hello</html>"
+    upstream.body = b"hello"
     assert backend_test(at(upstream)).diagnosis.code == "not_a_model_list"
     assert backend_discover(at(upstream, "two")).diagnosis.code == "not_a_model_list"
 
@@ -53,7 +53,7 @@ def test_silence_refusal_and_unknown_names_are_told_apart(upstream: Upstream, mo
     refused = make_backend("refused")
     unknown = make_backend("unknown", api_base_url="http://name.invalid/v1")
     codes = [tested.diagnosis.code for tested in backends_test([silent, refused, unknown])]
-    assert codes == ["timeout", "connect_failed", "dns_failed"]
+    assert codes == ["timeout", "connection_refused", "dns_failed"]
 
 
 def test_many_are_tested_in_the_time_of_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import openai
 import pytest
 
 from agenthub.demo.standin.script import Script, ToolCall
+from agenthub.demo.standin.server import StandIn
 from tests.hub import Hub
 from tests.proxy.conftest import MakeRoute
 from tests.proxy.formats import FORMATS, KINDS, PIXEL, QUESTION, SYSTEM, TOOL, anthropic_client, ask, texts_seen
@@ -216,3 +217,24 @@ def test_anthropics_cached_tokens_cost_what_cached_tokens_cost(hub: Hub, key: st
     assert (record["cache_read_tokens"], record["cache_write_tokens"]) == (600, 300)
     plain = record["input_tokens"]
     assert record["cost_usd"] == plain * 2_500_000 + 600 * 250_000 + 300 * 3_125_000 + 10 * 10_000_000
+
+
+def test_azure_is_asked_by_deployment_and_with_its_own_header(hub: Hub, key: str, standin: StandIn, route: MakeRoute) -> None:
+    name = "azure-classic"
+    one = route("only", addresses={"only": standin.root(name)}, fields={"only": {"api": "azure-openai"}})
+    said = ask(hub, key, "messages", one.model, stream=True)
+    assert said.text
+    [seen] = [each for each in standin.seen(name) if each.method == "POST"]
+    assert (seen.deployment, seen.query) == ("native-only", "api-version=2024-10-21")
+    assert seen.headers["api-key"] == f"sk-upstream-only-{one.model}"
+    assert "authorization" not in seen.headers
+
+
+def test_the_newer_address_of_azure_is_like_openais(hub: Hub, key: str, standin: StandIn, route: MakeRoute) -> None:
+    name = "azure-newer"
+    address = f"{standin.root(name)}/openai/v1"
+    one = route("only", addresses={"only": address}, fields={"only": {"api": "azure-openai"}})
+    assert ask(hub, key, "chat", one.model, stream=False).text
+    [seen] = [each for each in standin.seen(name) if each.method == "POST"]
+    assert seen.json["model"] == "native-only"
+    assert seen.headers["api-key"] == f"sk-upstream-only-{one.model}"

@@ -7,7 +7,8 @@ import pytest
 from django.test import Client
 
 from agenthub.core.clock import utc_now
-from providers.models import HourlyUsage
+from providers.models import HourlyUsage, ModelRoute
+from providers.services.routes import model_route_save
 from proxy import snapshot
 from proxy.services import CreatedKey, client_key_create
 from tests.factories import make_backend
@@ -58,6 +59,16 @@ def test_a_model_that_is_not_the_callers_is_not_there(ann: CreatedKey) -> None:
         assert response.json()["error"]["code"] == "model_not_found"
         assert "secret" not in response.json()["error"]["message"].replace("model secret", "")
     assert "small" in caller(ann).get("/v1/models/smal").json()["error"]["message"]
+
+
+def test_an_alias_says_what_it_stands_for(ann: CreatedKey) -> None:
+    make_backend(models={"small": {}, "hidden": {}})
+    model_route_save(ModelRoute(name="team/fast", target="hidden"))
+    model_route_save(ModelRoute(name="small", fallbacks=["hidden"]))
+    model_route_save(ModelRoute(name="team/nobodys", target="unmapped"))
+    listed = caller(ann).get("/v1/models").json()["data"]
+    assert [(model["id"], model["alias_of"]) for model in listed] == [("small", None), ("team/fast", "hidden")]
+    assert caller(ann).get("/v1/models/team/fast").json()["alias_of"] == "hidden"
 
 
 @pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer ah-wrong"}, {"x-api-key": "ah-wrong"}])

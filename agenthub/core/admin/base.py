@@ -1,5 +1,6 @@
 """What the admin classes of the house have in common."""
 
+import re
 from typing import Any
 
 from django.core.paginator import Paginator
@@ -34,6 +35,15 @@ class HouseAdmin(ModelAdmin):
     list_filter_submit = True
     compressed_fields = True
     warn_unsaved_form = True
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """The row of a link, also of one that holds an id as it is: Django would read bkd_40… as bkd@…."""
+        found = super().get_object(request, object_id, from_field)
+        return found or super().get_object(request, _as_it_stood(object_id), from_field)
+
+
+def _as_it_stood(object_id: str) -> str:
+    return re.sub(r"^([a-z]+)([^A-Za-z0-9_])", lambda match: f"{match[1]}_{ord(match[2]):02X}", object_id)
 
 
 class ReadOnlyAdmin(HouseAdmin):

@@ -56,7 +56,9 @@ class Command(HouseCommand):
             )
             self._offer_json(one)
             if word == "export":
-                one.add_argument("--with-keys", action="store_true", help="API keys and extra headers in the clear.")
+                one.add_argument(
+                    "--with-keys", action="store_true", help="API keys and the other secrets in the clear."
+                )
 
     def _offer_json(self, parser: ArgumentParser) -> None:
         # Before the word and after it; the one must not undo the other.
