@@ -219,7 +219,9 @@ def test_anthropics_cached_tokens_cost_what_cached_tokens_cost(hub: Hub, key: st
     assert record["cost_usd"] == plain * 2_500_000 + 600 * 250_000 + 300 * 3_125_000 + 10 * 10_000_000
 
 
-def test_azure_is_asked_by_deployment_and_with_its_own_header(hub: Hub, key: str, standin: StandIn, route: MakeRoute) -> None:
+def test_azure_is_asked_by_deployment_and_with_its_own_header(
+    hub: Hub, key: str, standin: StandIn, route: MakeRoute
+) -> None:
     name = "azure-classic"
     one = route("only", addresses={"only": standin.root(name)}, fields={"only": {"api": "azure-openai"}})
     said = ask(hub, key, "messages", one.model, stream=True)
