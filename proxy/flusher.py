@@ -20,12 +20,11 @@ from providers.rules.usage import UsageRow
 from providers.services.usage import PositionMoved, journal_position, usage_record_batch
 from proxy.journal import segments
 from proxy.rules.ledger import ended_row, interrupted_row
-from proxy.segments import Segment, UnknownFormat
+from proxy.segments import ENTRIES_PER_TRANSACTION, Segment, UnknownFormat
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.2
-ENTRIES_PER_TRANSACTION = 600
 LONGEST_BACKOFF_SECONDS = 5.0
 ALERT_AT = 0.8
 """The part of the journal's bound from which the log warns."""
