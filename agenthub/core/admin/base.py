@@ -39,7 +39,7 @@ class HouseAdmin(ModelAdmin):
 class ReadOnlyAdmin(HouseAdmin):
     """An admin to look at rows that only AgentHub writes."""
 
-    actions = None
+    actions: Any = None
 
     def has_add_permission(self, request: HttpRequest, *_: Any) -> bool:
         """Nobody adds one."""
