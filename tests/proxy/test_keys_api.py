@@ -70,7 +70,7 @@ def test_what_a_key_may_do_is_given_read_and_changed(management: Management) -> 
     path = f"keys/{created['id']}"
     assert LIMITS.items() <= created.items()
     assert LIMITS.items() <= management.good("GET", path).items()
-    less = {"rpm_limit": None, "budget_usd": 0.1, "tags": [], "team": ""}
+    less: dict[str, object] = {"rpm_limit": None, "budget_usd": 0.1, "tags": [], "team": ""}
     changed = management.good("PATCH", path, less)
     assert changed.items() >= (LIMITS | less | {"budget_usd": "0.1"}).items()
     assert management.good("PATCH", path, {"budget_usd": None})["budget_usd"] is None
