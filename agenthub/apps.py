@@ -4,6 +4,15 @@ from django.apps import AppConfig
 
 
 class AgentHubConfig(AppConfig):
-    """The commands of the house. The job application is loaded by the worker alone: web processes start no jobs."""
+    """The commands of the house, and who hears what.
+
+    The job application is loaded by the worker alone: web processes start no jobs.
+    """
 
     name = "agenthub"
+
+    def ready(self) -> None:
+        """Join the listeners to the events, in every process of the house."""
+        from heartbeat import listeners  # noqa: PLC0415 - models can't be imported before apps are ready
+
+        listeners.subscribe_all()

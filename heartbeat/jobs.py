@@ -32,4 +32,10 @@ JOBS: tuple[Job, ...] = (
         every_seconds=3600,
         help="Deletes per-request usage records older than usage_retention_days; the sums stay.",
     ),
+    Job(
+        name="alerts_prune",
+        task="heartbeat.tasks.alerts_prune",
+        every_seconds=3600,
+        help="Deletes alerts that were resolved more than 30 days ago.",
+    ),
 )

@@ -5,6 +5,7 @@ from django.core.cache import cache
 
 from agenthub.core.clock import utc_now
 from agenthub.core.settings_store import runtime_settings
+from heartbeat.services import alerts
 from providers.services import cooldowns, health, usage
 
 
@@ -27,3 +28,9 @@ def backend_figures_refresh() -> int:
 def usage_prune() -> int:
     """Delete per-request records past their retention; how many went."""
     return usage.usage_prune(now=utc_now(), days=runtime_settings().usage_retention_days)
+
+
+@shared_task
+def alerts_prune() -> int:
+    """Delete alerts that were resolved long ago; how many went."""
+    return alerts.alerts_prune(now=utc_now())

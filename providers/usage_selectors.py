@@ -1,16 +1,24 @@
 """Reads of the ledger: sums by hour, by day and in all. Large tables are never counted row by row."""
 
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, TypedDict
+from itertools import islice
+from typing import Any, TypedDict, TypeVar
 
 from django.db.models import F, Min, QuerySet, Sum
 from django.db.models.functions import Coalesce
 
-from providers.models import DailyStats, HourlyUsage
+from agenthub.core.money import PICODOLLAR_DIGITS
+from providers.models import DailyStats, HourlyUsage, JournalPosition, UsageRecord
 
 PROMPT = F("input_tokens") + F("cache_read_tokens") + F("cache_write_tokens")
 COMPLETION = F("output_tokens") + F("reasoning_tokens")
+
+T = TypeVar("T")
+
+_IDS_PER_STATEMENT = 500
 
 
 class Totals(TypedDict):
@@ -88,3 +96,50 @@ def usage_of_key(*, client_key_id: str, now: datetime, days: int) -> QuerySet[Ho
         )
         .order_by("-hour__date", "model")
     )
+
+
+def spent_by_key(since: Mapping[str, datetime]) -> dict[str, int]:
+    """What each client key has spent, in picodollars, by its id: the priced requests that began in or after its hour.
+
+    `since` gives each key id the whole hour (UTC) to begin with. A key that has spent nothing is not in the answer.
+    """
+    by_start: dict[datetime, list[str]] = defaultdict(list)
+    for key_id, start in since.items():
+        by_start[start].append(key_id)
+    spent: dict[str, int] = {}
+    for start, key_ids in by_start.items():
+        for chunk in _chunks(key_ids):
+            sums = (
+                HourlyUsage.objects.filter(client_key_id__in=chunk, hour__gte=start, cost_usd__isnull=False)
+                .order_by()
+                .values_list("client_key_id")
+                .annotate(cost=Sum("cost_usd"))
+            )
+            spent |= {key_id: int(cost.scaleb(PICODOLLAR_DIGITS)) for key_id, cost in sums}
+    return spent
+
+
+def journal_positions(segment_ids: Iterable[str]) -> dict[str, tuple[int, bool]]:
+    """How far each segment is in the database, in bytes, and whether it is closed; unknown ones are not there."""
+    return {
+        segment_id: (position, closed)
+        for chunk in _chunks(segment_ids)
+        for segment_id, position, closed in JournalPosition.objects.filter(segment_id__in=chunk).values_list(
+            "segment_id", "position", "closed"
+        )
+    }
+
+
+def recorded_ids(record_ids: Iterable[str]) -> set[str]:
+    """Those of the ids that have a usage record."""
+    return {
+        record_id
+        for chunk in _chunks(record_ids)
+        for record_id in UsageRecord.objects.filter(id__in=chunk).order_by().values_list("id", flat=True)
+    }
+
+
+def _chunks(values: Iterable[T]) -> Iterator[Sequence[T]]:
+    remaining = iter(values)
+    while chunk := list(islice(remaining, _IDS_PER_STATEMENT)):
+        yield chunk

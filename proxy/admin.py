@@ -1,24 +1,37 @@
 """Client keys in the admin."""
 
+from decimal import Decimal
 from typing import Any
 
 from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.timezone import now
-from unfold.decorators import display
-from unfold.widgets import UnfoldAdminTextareaWidget
+from unfold.decorators import action, display
+from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminIntegerFieldWidget, UnfoldAdminTextareaWidget
 
 from agenthub.core.admin.base import HouseAdmin
+from agenthub.core.money import PICODOLLAR_DIGITS, picodollars_from_usd, usd_text
 from proxy.models import ClientKey
-from proxy.services import CreatedKey, client_key_create, client_key_revoke, client_key_update
+from proxy.rules.caller import Period
+from proxy.selectors import client_keys
+from proxy.services import (
+    LONGEST_OVERLAP_SECONDS,
+    OVERLAP_SECONDS,
+    CreatedKey,
+    KeyValues,
+    client_key_create,
+    client_key_revoke,
+    client_key_rotate,
+    client_key_update,
+)
 
 
-class PatternsField(forms.CharField):
-    """Patterns of models, one per line, kept as a list."""
+class LinesField(forms.CharField):
+    """Texts, one per line, kept as a list."""
 
     widget = UnfoldAdminTextareaWidget(attrs={"rows": 4})
 
@@ -31,21 +44,59 @@ class PatternsField(forms.CharField):
         return [line.strip() for line in str(super().clean(value)).splitlines() if line.strip()]
 
     def has_changed(self, initial: Any, data: Any) -> bool:
-        """Whether the patterns are others."""
+        """Whether the lines are others."""
         return self.clean(data or "") != (initial or [])
+
+
+class UsdField(forms.DecimalField):
+    """An amount in USD, exact to a picodollar."""
+
+    widget = UnfoldAdminDecimalFieldWidget(attrs={"step": "any", "min": "0"})
+
+    def prepare_value(self, value: Any) -> Any:
+        """A stored amount as it is edited."""
+        return usd_text(value) if isinstance(value, Decimal) else value
+
+    def clean(self, value: Any) -> Decimal | None:
+        """An amount that can be stored."""
+        usd: Decimal | None = super().clean(value)
+        try:
+            picodollars_from_usd(usd or Decimal(0))
+        except ValueError as problem:
+            raise forms.ValidationError(str(problem), code="invalid") from None
+        return usd
 
 
 class ClientKeyForm(forms.ModelForm):  # type: ignore[type-arg]
     """A key's row; the key itself is never in a form."""
 
-    allowed_models = PatternsField(
+    allowed_models = LinesField(
         required=False,
         help_text="Patterns of the models that it may use, one per line, e.g. gpt-4*. Empty: all models.",
+    )
+    tags = LinesField(required=False, help_text="Words to find and group keys by, one per line.")
+    budget_usd = UsdField(
+        required=False,
+        label="Budget",
+        decimal_places=PICODOLLAR_DIGITS,
+        help_text="USD that it may spend in each period; empty for no limit.",
     )
 
     class Meta:
         model = ClientKey
-        fields = ("name", "owner", "agent_id", "enabled", "expires_at", "allowed_models")
+        fields = tuple(KeyValues.__annotations__)
+
+
+class RotateForm(forms.Form):
+    """How to rotate a key."""
+
+    overlap_seconds = forms.IntegerField(
+        min_value=0,
+        max_value=LONGEST_OVERLAP_SECONDS,
+        initial=OVERLAP_SECONDS,
+        widget=UnfoldAdminIntegerFieldWidget(),
+        help_text="How long the old key works beside the new one: 0 ends it at once, 86400 is a day, 2592000 the most.",
+    )
 
 
 @admin.register(ClientKey)
@@ -53,23 +104,49 @@ class ClientKeyAdmin(HouseAdmin):
     """Issue, limit and revoke client keys."""
 
     form = ClientKeyForm
-    list_display = ("name", "prefix_shown", "state", "owner", "agent_id", "models_shown", "expires_at", "created_at")
-    list_filter = ("enabled",)
+    list_display = (
+        "name",
+        "prefix_shown",
+        "state",
+        "owner",
+        "team",
+        "models_shown",
+        "limits_shown",
+        "budget_shown",
+        "expires_at",
+        "created_at",
+    )
+    list_filter = ("enabled", "team", "budget_period")
     list_select_related = ("owner",)
-    search_fields = ("name", "prefix", "owner__username", "agent_id")
+    search_fields = ("name", "prefix", "previous_prefix", "owner__username", "team", "tags", "agent_id")
     autocomplete_fields = ("owner",)
-    readonly_fields = ("id", "prefix_shown", "created_at", "updated_at")
+    readonly_fields = ("id", "prefix_shown", "previous_shown", "created_at", "updated_at")
     actions = ("enable", "disable")
+    actions_detail = ("rotate",)
 
     def get_fieldsets(self, request: HttpRequest, obj: ClientKey | None = None) -> Any:
         """A new key has no prefix and no times yet."""
-        fields = list(ClientKeyForm.Meta.fields)
-        return [(None, {"fields": fields if obj is None else [*fields, *self.readonly_fields]})]
+        whose: list[Any] = ["name", ("owner", "team"), ("agent_id", "expires_at"), "tags", "enabled"]
+        known: list[Any] = [("prefix_shown", "previous_shown"), "id", ("created_at", "updated_at")]
+        return [
+            (None, {"fields": whose}),
+            *([] if obj is None else [("Key", {"fields": known})]),
+            ("Limits", {"fields": ["allowed_models", ("rpm_limit", "tpm_limit", "max_parallel")]}),
+            ("Budget", {"fields": [("budget_usd", "budget_period")]}),
+            ("Behaviour", {"fields": ["default_model", ("resume", "cache_seconds")]}),
+        ]
 
     @display(description="key")
     def prefix_shown(self, key: ClientKey) -> str:
         """The first characters of the key."""
         return f"{key.prefix}…"
+
+    @display(description="key before it")
+    def previous_shown(self, key: ClientKey) -> str:
+        """The old key, while it works too."""
+        if not key.rotating_at(now()):
+            return "none"
+        return f"{key.previous_prefix}… works until {key.previous_until:%Y-%m-%d %H:%M:%S} UTC"
 
     @display(description="state", label={"active": "success", "disabled": "danger", "expired": "warning"})
     def state(self, key: ClientKey) -> str:
@@ -82,6 +159,20 @@ class ClientKeyAdmin(HouseAdmin):
     def models_shown(self, key: ClientKey) -> str:
         """The patterns, or all."""
         return ", ".join(key.allowed_models)[:100] or "all"
+
+    @display(description="limits")
+    def limits_shown(self, key: ClientKey) -> str:
+        """Those that are set."""
+        limits = ((key.rpm_limit, "requests/min"), (key.tpm_limit, "tokens/min"), (key.max_parallel, "parallel"))
+        return ", ".join(f"{limit} {unit}" for limit, unit in limits if limit is not None) or "none"
+
+    @display(description="budget", ordering="budget_usd")
+    def budget_shown(self, key: ClientKey) -> str:
+        """The amount and its period."""
+        if key.budget_usd is None:
+            return "none"
+        per = "in all" if key.budget_period == Period.TOTAL else f"per {key.budget_period}"
+        return f"{usd_text(key.budget_usd)} USD {per}"
 
     def save_model(self, request: HttpRequest, obj: ClientKey, form: Any, change: bool) -> None:
         """Issue a new key, or save what was changed."""
@@ -97,15 +188,29 @@ class ClientKeyAdmin(HouseAdmin):
     def response_add(self, request: HttpRequest, obj: ClientKey, post_url_continue: str | None = None) -> HttpResponse:
         """The one page that ever shows the key."""
         created: CreatedKey = request.created_key  # type: ignore[attr-defined]
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "The new client key",
-            "opts": self.model._meta,
-            "created": created,
-        }
+        return self._shown_once(request, created)
+
+    def _shown_once(self, request: HttpRequest, created: CreatedKey) -> HttpResponse:
+        context = self._context(request, "The new client key") | {"created": created}
         response = TemplateResponse(request, "proxy/key_created.html", context)
         response["Cache-Control"] = "no-store"
         return response
+
+    def _context(self, request: HttpRequest, title: str) -> dict[str, Any]:
+        return {**self.admin_site.each_context(request), "title": title, "opts": self.model._meta}
+
+    @action(description="Rotate", url_path="rotate", permissions=["change"])
+    def rotate(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask how long the old key shall work, then show the new one, this once."""
+        key = client_keys().filter(pk=object_id).first()
+        if key is None:
+            raise Http404("There is no such client key.")
+        form = RotateForm(request.POST or None)
+        if form.is_valid():
+            return self._shown_once(request, client_key_rotate(key_id=key.pk, **form.cleaned_data))
+        context = self._context(request, f"Rotate the key of {key.name}")
+        context |= {"form": form, "key": key, "rotating": key.rotating_at(now())}
+        return TemplateResponse(request, "proxy/key_rotate.html", context)
 
     def delete_model(self, request: HttpRequest, obj: ClientKey) -> None:
         """Revoke it."""

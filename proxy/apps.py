@@ -13,4 +13,4 @@ class ProxyConfig(AppConfig):
         from agenthub.core.audit import track  # noqa: PLC0415 - models can't be imported before apps are ready
         from proxy.models import ClientKey  # noqa: PLC0415
 
-        track(ClientKey, secrets=("digest",), without=("updated_at",))
+        track(ClientKey, secrets=("digest", "previous_digest"), without=("updated_at",))

@@ -6,6 +6,7 @@ the requests left open as interrupted, and deletes it. While the database is awa
 
 import contextlib
 import logging
+import socket
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,21 +15,23 @@ from django.db import DatabaseError, DataError, IntegrityError, connection
 from prometheus_client import Counter, Gauge
 
 from agenthub.core.clock import epoch_seconds, monotonic_seconds, utc_now
+from agenthub.core.events import AlertRaised, AlertResolved, publish
 from agenthub.core.params import RuntimeSettings
 from agenthub.core.settings_store import runtime_settings
 from providers.rules.usage import UsageRow
 from providers.services.usage import PositionMoved, journal_position, usage_record_batch
 from proxy.journal import segments
 from proxy.rules.ledger import ended_row, interrupted_row
-from proxy.segments import Segment, UnknownFormat
+from proxy.segments import ENTRIES_PER_TRANSACTION, Segment, UnknownFormat
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.2
-ENTRIES_PER_TRANSACTION = 600
 LONGEST_BACKOFF_SECONDS = 5.0
 ALERT_AT = 0.8
-"""The part of the journal's bound from which the log warns."""
+"""The part of the journal's bound from which the log and an alert warn."""
+
+ALERT_RULE = "journal_filling"
 
 _SECONDS_BETWEEN_ALERTS = 60
 _ABANDONED_SECONDS = 60
@@ -55,6 +58,8 @@ class Flusher:
         self._drained_at = monotonic_seconds()
         self._checked_at = -float(_SECONDS_BETWEEN_ALERTS)
         self._max_bytes = RuntimeSettings().journal_max_bytes
+        self._filling: bool | None = None  # None: not known what a flusher before this one has said
+        self._news: list[AlertRaised | AlertResolved] = []  # what the database has not taken yet
 
     def run(self, stop: threading.Event) -> None:
         """Flush until `stop` is set, and once more then. Faults are logged and tried again, ever more slowly."""
@@ -63,6 +68,7 @@ class Flusher:
         while not stop.wait(backoff):
             backoff = POLL_SECONDS if self._attempt() else min(backoff * 2, LONGEST_BACKOFF_SECONDS)
             self._check_size()
+            self._tell()
         self._attempt()
         self.close()
 
@@ -109,8 +115,26 @@ class Flusher:
         except DatabaseError:
             connection.close()  # just then it matters: the last known bound holds
         journal_max_bytes.set(self._max_bytes)
-        if self.size_bytes >= ALERT_AT * self._max_bytes:
-            log.error("journal_nearly_full", extra={"bytes": self.size_bytes, "max_bytes": self._max_bytes})
+        before, self._filling = self._filling, self.size_bytes >= ALERT_AT * self._max_bytes
+        source = f"journal:{socket.gethostname()}"
+        if self._filling:
+            figures = {"bytes": self.size_bytes, "max_bytes": self._max_bytes}
+            log.error("journal_nearly_full", extra=figures)
+            self._news = [_filling(source, figures)]
+        elif before is not False:
+            self._news.append(AlertResolved(rule=ALERT_RULE, source=source))
+
+    def _tell(self) -> None:
+        """Publish what is new. With the database away it waits, since just then the journal fills."""
+        while self._news:
+            try:
+                publish(self._news[0])
+            except DatabaseError:
+                connection.close()
+                return
+            except Exception:  # an alert that can't be written must not stop the flusher
+                log.exception("alert_failed")
+            del self._news[0]
 
     def _flush_path(self, path: Path) -> int:
         segment = self._segments.get(path) or self._follow(path)
@@ -197,6 +221,17 @@ class Flusher:
             return self._write(segment, [], start, end, closed=closed)
         records_total.inc(count)
         return count
+
+
+def _filling(source: str, figures: dict[str, int]) -> AlertRaised:
+    return AlertRaised(
+        rule=ALERT_RULE,
+        severity="critical",
+        source=source,
+        summary=f"The usage journal holds {figures['bytes']} of at most {figures['max_bytes']} bytes; at the bound "
+        "requests are refused or not recorded, as journal_full says.",
+        details=figures,
+    )
 
 
 def _remove_abandoned(folder: Path) -> None:

@@ -3,15 +3,21 @@
 import contextlib
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from proxy.journal import SEGMENT_SUFFIX
+from proxy.journal import SEGMENT_SUFFIX, segments
 from proxy.rules.frames import HEADER, scan
 from proxy.rules.record import Continued, JournalEntry, RequestBegun, RequestEnded
 
 CORRUPT_SUFFIX = ".corrupt"
 """The ending of a segment that is kept for people to look at, since a part of it could not be read."""
+
+ENTRIES_PER_TRANSACTION = 600
+"""How many entries a flusher brings into the database at once: what stands further behind a segment's position is not
+in the database, whatever has befallen the flusher."""
 
 _FIRST_READ_BYTES = 256 * 1024
 _RESTORED_AT_ONCE = 5_000
@@ -112,15 +118,38 @@ class Segment:
         self.position = position
 
     def _read(self, limit: int, until: int | None = None) -> Stretch:
-        """Entries behind the position. It reads little, and more only where that holds no whole entry."""
-        start = max(self.position, len(HEADER))
-        size = _FIRST_READ_BYTES
-        while True:
-            wanted = size if until is None else min(size, until - start)
-            data = os.pread(self._fd, wanted, start)
-            found = scan(data, limit=limit)
-            if found.entries or len(data) < size:
-                break
-            size *= 4
-        end = start + found.end if found.entries else self.position
-        return Stretch(self.position, end, found.entries, found.damaged_bytes)
+        return read_stretch(self._fd, self.position, limit=limit, until=until)
+
+
+def read_stretch(fd: int, position: int, *, limit: int, until: int | None = None) -> Stretch:
+    """Entries of an open segment behind a position. It reads little, and more only where that holds no whole entry."""
+    start = max(position, len(HEADER))
+    size = _FIRST_READ_BYTES
+    while True:
+        wanted = size if until is None else min(size, until - start)
+        data = os.pread(fd, wanted, start)
+        found = scan(data, limit=limit)
+        if found.entries or len(data) < size:
+            break
+        size *= 4
+    end = start + found.end if found.entries else position
+    return Stretch(position, end, found.entries, found.damaged_bytes)
+
+
+@contextmanager
+def held_segments(folder: Path) -> Iterator[dict[str, int]]:
+    """The segments of a folder, open for reading, by their ids; those that are of another version are left out.
+
+    What is open can be read to its end, also when a flusher deletes the file meanwhile.
+    """
+    with contextlib.ExitStack() as stack:
+        held: dict[str, int] = {}
+        for path, _ in segments(folder):
+            try:
+                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue
+            stack.callback(os.close, fd)
+            if os.pread(fd, len(HEADER), 0) == HEADER:
+                held[path.stem] = fd
+        yield held

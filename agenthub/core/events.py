@@ -5,14 +5,39 @@ changes from the version counters (`core/versions.py`). Listeners are joined in 
 """
 
 from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 
 @dataclass(frozen=True, slots=True)
 class RoutingChanged:
     """Backends, mappings, pools, client keys or settings have changed in the database."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertRaised:
+    """Something is or was wrong that people should know of. Its listener writes to the database at once.
+
+    So it is published from worker threads only, never on an event loop; and a publisher that would not lose it when
+    the database is away publishes it again after a DatabaseError, as `Reporter` of `proxy/reporter.py` does.
+    """
+
+    rule: str  # a word of a small set, since it is a label of a metric: "budget_reached", "journal_filling", …
+    severity: str  # "info", "warning" or "critical"
+    source: str  # what it is about: "key:key_…", "backend:bkd_…", "pool:primary", …
+    scope: str = ""  # tells alerts of one rule and source apart, such as the start of a budget's period
+    summary: str  # one sentence
+    details: Mapping[str, Any] = field(default_factory=dict)  # what JSON can hold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertResolved:
+    """What an alert told of is over. Published as AlertRaised is; that there is no such alert is no matter."""
+
+    rule: str
+    source: str
+    scope: str = ""
 
 
 Event = TypeVar("Event")

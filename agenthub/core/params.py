@@ -5,10 +5,12 @@ else from the default. The environment wins and shows as locked. Pure: callers b
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from math import isnan
 from typing import Any
+
+from agenthub.core.timezones import time_zone_refusal
 
 Value = bool | int | float | str
 
@@ -24,10 +26,11 @@ def _param(
     at_least: float | None = None,
     at_most: float | None = None,
     choices: tuple[str, ...] = (),
+    refusal: Callable[[str], str] | None = None,  # of texts: why a value can't be one, after "<name> "; "" if it can
     sidecar: str = "",
 ) -> Any:
-    metadata = {"help": help, "at_least": at_least, "at_most": at_most, "choices": choices, "sidecar": sidecar}
-    return field(default=default, metadata=metadata)
+    metadata = {"help": help, "at_least": at_least, "at_most": at_most, "choices": choices, "refusal": refusal}
+    return field(default=default, metadata=metadata | {"sidecar": sidecar})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +104,11 @@ class RuntimeSettings:
         "refuse", choices=("refuse", "drop"), help="At the bound: refuse requests, or serve them and drop the records."
     )
     usage_retention_days: int = _param(30, at_least=1, at_most=3650, help="Days that per-request records are kept.")
+    budget_time_zone: str = _param(
+        "UTC",
+        refusal=time_zone_refusal,
+        help="Time zone by whose midnights the budgets of client keys begin, e.g. Europe/Berlin.",
+    )
 
 
 PARAMS: dict[str, "Field[Any]"] = {param.name: param for param in fields(RuntimeSettings)}
@@ -126,6 +134,9 @@ def parse_value(name: str, raw: object) -> Value:
         raise InvalidSetting(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
     if at_least is not None and not at_least <= value <= at_most:
         raise InvalidSetting(f"{name} must be between {at_least:g} and {at_most:g}, not {value}.")
+    refusal = param.metadata["refusal"]
+    if refusal is not None and (problem := refusal(value)):
+        raise InvalidSetting(f"{name} {problem}")
     return value
 
 

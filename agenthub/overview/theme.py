@@ -31,7 +31,12 @@ def _to(title: Any, icon: str, view: str, permission: Callable[[HttpRequest], bo
 
 
 NAVIGATION: list[Item] = [
-    {"items": [_to(_("Dashboard"), "monitoring", "admin:index") | {"active": _at_home}]},
+    {
+        "items": [
+            _to(_("Dashboard"), "monitoring", "admin:index") | {"active": _at_home},
+            _to_list(_("Alerts"), "notifications", "heartbeat", "alert"),
+        ]
+    },
     {
         "title": _("Providers"),
         "items": [

@@ -1,7 +1,10 @@
 """What a caller of /v1 may read: the models, its own key, its own usage. Who it is comes out of memory."""
 
+import logging
+from dataclasses import asdict
 from typing import Any, ClassVar, cast
 
+from django.db import DatabaseError, InterfaceError
 from rest_framework import serializers
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
@@ -12,12 +15,17 @@ from agenthub.core.api import HouseView, Operation, Query, number_asked
 from agenthub.core.clock import epoch_seconds, utc_now
 from agenthub.core.errors import ModelNotFound
 from agenthub.core.serializer_fields import UsdSerializerField
+from agenthub.core.timezones import time_zone
 from providers.usage_selectors import usage_of_key
 from proxy import snapshot
 from proxy.auth import caller_of
-from proxy.rules.caller import Caller
+from proxy.rules.budget import BudgetState, budget_state
+from proxy.rules.caller import Caller, Period
 from proxy.rules.model_list import model_listed, models_listed
 from proxy.rules.routing import near_misses
+from proxy.spend_selectors import spent_picousd
+
+logger = logging.getLogger(__name__)
 
 LONGEST_DAYS = 366
 TAGS = ("proxy",)
@@ -125,7 +133,17 @@ class ModelView(CallerView):
         return Response(ModelAnswer(found).data)
 
 
-class CallerAnswer(serializers.Serializer[Caller]):
+class BudgetAnswer(serializers.Serializer[Any]):
+    """What the key may spend in each period, and what it has."""
+
+    amount = UsdSerializerField(help_text="USD.")
+    period = serializers.ChoiceField(choices=[period.value for period in Period])
+    spent = UsdSerializerField(allow_null=True, help_text="USD in the period that runs; null: not known at the moment.")
+    remaining = UsdSerializerField(allow_null=True, help_text="USD; null where `spent` is.")
+    resets_at = serializers.FloatField(allow_null=True, help_text="Epoch seconds; null: never.")
+
+
+class CallerAnswer(serializers.Serializer[Any]):
     """The caller's own key."""
 
     id = serializers.CharField()
@@ -133,12 +151,16 @@ class CallerAnswer(serializers.Serializer[Caller]):
     prefix = serializers.CharField()
     agent_id = serializers.CharField()
     enabled = serializers.BooleanField()
-    expires_at = serializers.SerializerMethodField(help_text="Epoch seconds; null: never.")
+    expires_at = serializers.FloatField(allow_null=True, help_text="Epoch seconds; null: never.")
     allowed_models = serializers.ListField(child=serializers.CharField(), help_text="An empty list means all models.")
-
-    def get_expires_at(self, caller: Caller) -> float | None:
-        """When the key ends."""
-        return caller.expires_at
+    rpm_limit = serializers.IntegerField(allow_null=True, help_text="Requests per minute; null: no limit.")
+    tpm_limit = serializers.IntegerField(allow_null=True, help_text="Tokens per minute; null: no limit.")
+    max_parallel = serializers.IntegerField(allow_null=True, help_text="Requests at the same time; null: no limit.")
+    budget = BudgetAnswer(allow_null=True, help_text="Null: no limit.")
+    default_model = serializers.CharField(help_text="What is meant where a request names no model; may be empty.")
+    resume = serializers.BooleanField(help_text="A stream that is cut goes on at another backend.")
+    cache_seconds = serializers.IntegerField(help_text="How long equal requests get the same answer; 0: never.")
+    tags = serializers.ListField(child=serializers.CharField())
 
 
 class OwnKeyView(CallerView):
@@ -147,8 +169,25 @@ class OwnKeyView(CallerView):
     operations: ClassVar = {"get": Operation("key_read", "Read the caller's own key", answer=CallerAnswer, tags=TAGS)}
 
     def get(self, request: Request) -> Response:
-        """What it is and may do."""
-        return Response(CallerAnswer(self.caller).data)
+        """What it is, may do, and has spent."""
+        return Response(CallerAnswer(asdict(self.caller) | {"budget": _budget_state(self.caller)}).data)
+
+
+def _budget_state(caller: Caller) -> BudgetState | None:
+    if caller.budget is None:
+        return None
+    zone = time_zone(snapshot.current().settings.budget_time_zone)
+    return budget_state(caller.budget, _spent_picousd(caller), now=utc_now(), time_zone=zone)
+
+
+def _spent_picousd(caller: Caller) -> int | None:
+    """What the key has spent in the period that runs; None while the database is away."""
+    zone = time_zone(snapshot.current().settings.budget_time_zone)
+    try:
+        return spent_picousd({b"": caller}, now=utc_now(), time_zone=zone).get(caller.id)
+    except (DatabaseError, InterfaceError) as problem:
+        logger.warning("spending_unknown", extra={"key": caller.id, "reason": str(problem).strip()})
+        return None
 
 
 class OwnUsageRow(serializers.Serializer[Any]):

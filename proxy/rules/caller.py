@@ -40,6 +40,7 @@ class Caller:
     budget: Budget | None = None
     resume: bool = False  # a stream that is cut goes on at another backend
     cache_seconds: int = 0  # how long equal requests of this key get the same answer; 0: never
+    tags: tuple[str, ...] = ()
 
     def usable(self, now: float) -> bool:
         """Whether the key opens the door at `now` (epoch seconds)."""

@@ -62,6 +62,10 @@ def test_it_is_openapi_3_1_and_describes_every_route(description: dict[str, Any]
         "/api/admin/config/{key}": {"get", "put", "delete"},
         "/api/admin/keys": {"get", "post"},
         "/api/admin/keys/{key_id}": {"get", "patch", "delete"},
+        "/api/admin/keys/{key_id}/rotate": {"post"},
+        "/api/admin/alerts": {"get"},
+        "/api/admin/alerts/{alert_id}/acknowledge": {"post"},
+        "/api/admin/alerts/{alert_id}/resolve": {"post"},
     }.items():
         assert set(description["paths"][path]) == methods, path
 

@@ -4,12 +4,14 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from django.test import Client
 
 from agenthub.core.clock import utc_now
 from providers.models import HourlyUsage, ModelRoute
 from providers.services.routes import model_route_save
 from proxy import snapshot
+from proxy.api import reads
 from proxy.services import CreatedKey, client_key_create
 from tests.factories import make_backend
 from tests.management import with_environment
@@ -93,6 +95,55 @@ def test_either_header_carries_the_key(ann: CreatedKey) -> None:
     own = Client(headers={"x-api-key": ann.key}).get("/v1/key").json()
     assert (own["id"], own["allowed_models"], own["expires_at"]) == (ann.row.id, ["team/*", "small"], None)
     assert ann.key not in str(own)
+
+
+def test_a_key_without_limits_says_so(ann: CreatedKey) -> None:
+    own = caller(ann).get("/v1/key").json()
+    assert [own[name] for name in ("rpm_limit", "tpm_limit", "max_parallel", "budget")] == [None] * 4
+    assert (own["default_model"], own["resume"], own["cache_seconds"], own["tags"]) == ("", False, 0, [])
+
+
+@pytest.mark.parametrize(("cost", "spent", "remaining"), [(None, "0", "2"), ("0.5", "0.5", "1.5"), ("3", "3", "0")])
+def test_a_key_knows_its_limits_and_what_is_left_of_its_budget(cost: str | None, spent: str, remaining: str) -> None:
+    created = client_key_create(
+        name="ann",
+        rpm_limit=60,
+        tpm_limit=1000,
+        max_parallel=4,
+        budget_usd=Decimal(2),
+        budget_period="day",
+        default_model="small",
+        resume=True,
+        cache_seconds=300,
+        tags=["ci"],
+    )
+    now = utc_now()
+    if cost is not None:
+        hour = now.replace(minute=0, second=0, microsecond=0)
+        for when, usd in ((hour, Decimal(cost)), (hour - timedelta(days=2), Decimal(100))):
+            HourlyUsage.objects.create(hour=when, model="small", client_key_id=created.row.id, cost_usd=usd)
+    own = caller(created).get("/v1/key").json()
+    assert (own["rpm_limit"], own["tpm_limit"], own["max_parallel"]) == (60, 1000, 4)
+    assert (own["default_model"], own["resume"], own["cache_seconds"], own["tags"]) == ("small", True, 300, ["ci"])
+    budget = own["budget"]
+    assert (budget["amount"], budget["period"], budget["spent"], budget["remaining"]) == ("2", "day", spent, remaining)
+    assert now.timestamp() < budget["resets_at"] <= now.timestamp() + 86_400
+
+
+def test_with_the_database_away_the_budget_is_told_without_what_is_spent(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    created = client_key_create(name="ann", budget_usd=Decimal(2), budget_period="total")
+    client = caller(created)
+    client.get("/v1/models")  # loads the snapshot
+
+    def away(*_: object, **__: object) -> dict[str, int]:
+        raise OperationalError("the database is away")
+
+    monkeypatch.setattr(reads, "spent_picousd", away)
+    answer = client.get("/v1/key").json()["budget"]
+    assert answer == {"amount": "2", "period": "total", "spent": None, "remaining": None, "resets_at": None}
+    assert "spending_unknown" in caplog.messages
 
 
 def test_usage_is_the_callers_own_by_day_and_model(ann: CreatedKey) -> None:

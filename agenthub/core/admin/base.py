@@ -49,7 +49,7 @@ def _as_it_stood(object_id: str) -> str:
 class ReadOnlyAdmin(HouseAdmin):
     """An admin to look at rows that only AgentHub writes."""
 
-    actions = None
+    actions: Any = None
 
     def has_add_permission(self, request: HttpRequest, *_: Any) -> bool:
         """Nobody adds one."""
