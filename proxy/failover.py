@@ -186,6 +186,13 @@ class Failover:
                 self._emergency_tried.add(candidate.backend.id)
                 self.exchange.emergency = True
                 self.runtime.metrics.emergency.inc()
+                self.runtime.alerts.alert(
+                    "emergency_used",
+                    "warning",
+                    f"pool:{candidate.backend.pool}",
+                    f"Every backend of {self.exchange.intake.model} was exhausted; the emergency channel was used.",
+                    details={"backend": candidate.backend.id, "model": self.exchange.intake.model},
+                )
                 logger.warning(
                     "emergency_channel_used",
                     extra={
@@ -357,6 +364,13 @@ class Failover:
             )
         if verdicts and all(verdict.outcome.endswith("_timeout") for verdict in verdicts):
             return UpstreamTimeout(f"No backend answered in time ({explain(passed)}).")
+        self.runtime.alerts.alert(
+            "pool_exhausted",
+            "critical",
+            f"model:{self.exchange.intake.model}",
+            f"No backend could serve {self.exchange.intake.model}.",
+            details={"why": explain(passed)[:1000]},
+        )
         return AllPoolsExhausted(
             f"No backend could serve {self.exchange.intake.model!r}: {explain(passed)}.",
             retry_after_seconds=self._seconds_until_free(passed),

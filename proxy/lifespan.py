@@ -5,13 +5,16 @@ import gc
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 from django.conf import settings as django_settings
 from django.db import DatabaseError, InterfaceError
 
+from agenthub.core import clock
 from agenthub.core.bridge import in_thread
 from agenthub.core.clock import utc_now
 from agenthub.core.events import RoutingChanged, subscribe
+from agenthub.core.timezones import time_zone
 from providers.services.cooldowns import cooldowns_expire
 from proxy import metrics, runtime, snapshot
 from proxy.cache import MemoryCache
@@ -20,6 +23,7 @@ from proxy.journal import Journal
 from proxy.repeats import MOST_RECORDED_BYTES, Repeats
 from proxy.runtime import Runtime
 from proxy.snapshot import Snapshot
+from proxy.spend_selectors import spent_picousd
 from proxy.state.memory import MemoryState
 from proxy.upstream import ConnectionPool
 
@@ -46,6 +50,12 @@ async def proxy_lifespan() -> AsyncIterator[Runtime]:
         repeats=_repeats(environment.redis_url, first),
         pool=ConnectionPool(allow_private=environment.allow_private_upstreams),
         sync_always=environment.journal_sync == "always",
+    )
+    made.limits.seed(
+        first.callers,
+        await in_thread(partial(_spent, first)),
+        now=clock.monotonic_seconds(),
+        epoch=clock.epoch_seconds(),
     )
     runtime.install(made)
     changed = asyncio.Event()
@@ -109,7 +119,7 @@ async def _follow(made: Runtime, changed: asyncio.Event) -> None:
                 await changed.wait()
         changed.clear()
         try:
-            found = await in_thread(_catch_up)
+            found, spent = await in_thread(_catch_up)
         except (DatabaseError, InterfaceError) as problem:
             # Keys and routes stay as they were known last: a database that is away is no reason to refuse anybody.
             logger.warning("snapshot_stale", extra={"reason": str(problem)})
@@ -121,14 +131,32 @@ async def _follow(made: Runtime, changed: asyncio.Event) -> None:
         if found is not made.snapshot:
             # In one step, so that what /v1/models lists and what is served never differ.
             made.apply(snapshot.install(found))
+        if spent is not None:
+            made.limits.seed(found.callers, spent, now=clock.monotonic_seconds(), epoch=clock.epoch_seconds())
 
 
-def _catch_up() -> Snapshot:
+def _catch_up() -> tuple[Snapshot, dict[str, int] | None]:
+    """What has changed, and what keys have spent where this process may not know it."""
     now = utc_now()
     ends = (backend.cooldown_until for backend in snapshot.current().routing.by_id.values())
     if any(end is not None and end <= now.timestamp() for end in ends):
         cooldowns_expire(now)
-    return snapshot.newest()
+    known = snapshot.current()
+    found = snapshot.newest()
+    changed = found.callers is not known.callers or found.settings is not known.settings
+    return found, _spent(found) if changed or _others_spend() else None
+
+
+def _spent(found: Snapshot) -> dict[str, int]:
+    """What each key with a budget has spent in its period, as the ledger tells."""
+    zone = time_zone(found.settings.budget_time_zone)
+    return spent_picousd(found.callers, now=utc_now(), time_zone=zone)
+
+
+def _others_spend() -> bool:
+    """Whether there may be other processes that serve the same keys."""
+    environment = django_settings.ENVIRONMENT
+    return environment.workers > 1 or environment.database_url is not None
 
 
 async def _tidy(made: Runtime) -> None:

@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agenthub.core import clock
+from agenthub.core.money import usd_from_picodollars
+from agenthub.core.timezones import time_zone
 from providers.rules.table import Candidate, HealthState
+from proxy.alerts import Alerts
 from proxy.deadlines import Deadlines
 from proxy.heads import Heads
 from proxy.journal import Journal
@@ -24,6 +27,8 @@ from proxy.state.keys import KeyLimits
 from proxy.state.memory import MemoryState
 from proxy.upstream import ConnectionPool
 from proxy.waiting import WaitingRoom
+
+BUDGET_WARNING, BUDGET_REACHED = "budget_warning", "budget_reached"
 
 if TYPE_CHECKING:
     from proxy.repeats import Repeats
@@ -47,7 +52,12 @@ class Runtime:
     ) -> None:
         self.snapshot = snapshot
         self.state = state
-        self.limits = KeyLimits(turnover=self._turnover, on_mark=self._budget_mark, processes=state.processes)
+        self.limits = KeyLimits(
+            turnover=self._turnover,
+            on_mark=self._budget_mark,
+            on_renewed=self._budget_renewed,
+            processes=state.processes,
+        )
         self.journal = journal
         self.pool = pool
         self.repeats = repeats
@@ -56,6 +66,7 @@ class Runtime:
         self.heads = Heads()
         self.metrics = Metrics()
         self.reporter = Reporter()
+        self.alerts = Alerts(self.reporter)
         self.room = WaitingRoom(state.give_back)
         self.deadlines = Deadlines()
         self.idle_connections = Deadlines(tick_seconds=1.0)  # of clients, while no request is under way on them
@@ -86,20 +97,31 @@ class Runtime:
         self.room.poke()
 
     def _turnover(self, period: Period, epoch: float) -> float:
-        if period is Period.TOTAL:
-            return float("inf")
-        return next_period_start(period, now=datetime.fromtimestamp(epoch, UTC)).timestamp()
+        zone = time_zone(self.snapshot.settings.budget_time_zone)
+        following = next_period_start(period, now=datetime.fromtimestamp(epoch, UTC), time_zone=zone)
+        return float("inf") if following is None else following.timestamp()
 
     def _budget_mark(self, caller: Caller, percent: int, *, spent_picousd: int, period_ends_at: float) -> None:
-        logger.warning(
-            "budget_reached" if percent >= 100 else "budget_warning",
-            extra={
-                "client_key": caller.id,
-                "percent": percent,
-                "spent_usd": spent_picousd / 1e12,
-                "period_ends_at": period_ends_at,
-            },
+        if caller.budget is None:
+            return
+        reached = percent >= 100
+        rule = BUDGET_REACHED if reached else BUDGET_WARNING
+        amount = usd_from_picodollars(caller.budget.amount_picousd)
+        spent = usd_from_picodollars(spent_picousd)
+        logger.warning(rule, extra={"client_key": caller.id, "percent": percent, "spent_usd": str(spent)})
+        self.alerts.alert(
+            rule,
+            "critical" if reached else "warning",
+            f"key:{caller.id}",
+            f"The client key {caller.name} has spent ${spent:.2f} of its ${amount:.2f} for this {caller.budget.period}"
+            + ("; its requests are refused." if reached else "."),
+            scope=str(period_ends_at),
+            details={"client_key": caller.id, "spent_usd": str(spent), "budget_usd": str(amount)},
         )
+
+    def _budget_renewed(self, caller: Caller, *, period_ends_at: float) -> None:
+        for rule in (BUDGET_WARNING, BUDGET_REACHED):
+            self.alerts.over(rule, f"key:{caller.id}", scope=str(period_ends_at))
 
     def ordering(self, session: Callable[[], bytes]) -> Ordering:
         """How the candidates of one request are ordered."""

@@ -10,6 +10,7 @@ from dataclasses import Field, dataclass, field, fields
 from math import isnan
 from typing import Any
 
+from agenthub.core.origins import origins_refusal
 from agenthub.core.timezones import time_zone_refusal
 
 Value = bool | int | float | str
@@ -98,7 +99,9 @@ class RuntimeSettings:
         1024**3, at_least=1024**2, at_most=1024**4, help="Bound of the usage journal while the database is away."
     )
     cors_allowed_origins: str = _param(
-        "none", help="Origins whose pages may call /v1 from a browser, with commas between; * for any; none for none."
+        "none",
+        refusal=origins_refusal,
+        help="Origins whose pages may call /v1 from a browser, with commas between; * for any; none for none.",
     )
     journal_full: str = _param(
         "refuse", choices=("refuse", "drop"), help="At the bound: refuse requests, or serve them and drop the records."

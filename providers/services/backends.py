@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import F, Q
 
 from agenthub.core.clock import utc_now
+from agenthub.core.events import AlertRaised, AlertResolved, publish
 from agenthub.core.ids import short_id
 from agenthub.core.versions import bump
 from providers.models import Backend, BackendHealth, CooldownEvent, ModelMapping
@@ -24,6 +25,7 @@ from providers.services.keys import (
 )
 
 LONGEST_REASON = 300
+BACKEND_ERROR = "backend_error"
 
 
 # What AgentHub finds out by itself is a conditional update, which the audit trail does not see.
@@ -40,7 +42,24 @@ def backend_error(*, backend_id: str, kind: ErrorKind, reason: str) -> bool:
     if changed:
         _settle_status(backend_id)
         bump("routing")
+        _tell_error(backend_id, reason)
     return bool(changed)
+
+
+def _tell_error(backend_id: str, reason: str) -> None:
+    name = Backend.objects.values_list("name", flat=True).get(id=backend_id)
+    raised = AlertRaised(
+        rule=BACKEND_ERROR,
+        severity="critical",
+        source=f"backend:{backend_id}",
+        summary=f"The backend {name} is in error: {reason[:LONGEST_REASON]}",
+    )
+    transaction.on_commit(lambda: publish(raised))
+
+
+def _tell_error_over(backend_id: str) -> None:
+    over = AlertResolved(rule=BACKEND_ERROR, source=f"backend:{backend_id}")
+    transaction.on_commit(lambda: publish(over))
 
 
 @transaction.atomic
@@ -52,6 +71,8 @@ def backend_recovered(backend_id: str) -> bool:
         return False
     _settle_status(backend_id)
     bump("routing")
+    if quota:
+        _tell_error_over(backend_id)
     return True
 
 
@@ -68,6 +89,7 @@ def backend_error_clear(backend_id: str, *, kinds: tuple[ErrorKind, ...] = ()) -
         return False
     _settle_status(backend_id)
     bump("routing")
+    _tell_error_over(backend_id)
     return True
 
 

@@ -17,7 +17,7 @@ from agenthub.core.errors import ModelNotFound
 from agenthub.core.serializer_fields import UsdSerializerField
 from agenthub.core.timezones import time_zone
 from providers.usage_selectors import usage_of_key
-from proxy import snapshot
+from proxy import runtime, snapshot
 from proxy.auth import caller_of
 from proxy.rules.budget import BudgetState, budget_state
 from proxy.rules.caller import Caller, Period
@@ -181,7 +181,11 @@ def _budget_state(caller: Caller) -> BudgetState | None:
 
 
 def _spent_picousd(caller: Caller) -> int | None:
-    """What the key has spent in the period that runs; None while the database is away."""
+    """What the key has spent in the period that runs; None where nobody knows it and the database is away."""
+    serving = runtime.current()
+    known = serving.limits.spent(caller, epoch=epoch_seconds()) if serving is not None else None
+    if known is not None:
+        return known
     zone = time_zone(snapshot.current().settings.budget_time_zone)
     try:
         return spent_picousd({b"": caller}, now=utc_now(), time_zone=zone).get(caller.id)

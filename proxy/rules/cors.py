@@ -2,9 +2,10 @@
 
 import re
 
+from agenthub.core.origins import origins
+
 Headers = list[tuple[bytes, bytes]]
 
-NOBODY = "none"
 ANYBODY = b"*"
 PREFLIGHT_SECONDS = 600
 _EXPOSED = (
@@ -13,18 +14,11 @@ _EXPOSED = (
     b"x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens"
 )
 _HEADER_NAMES = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~ ,-]{0,2000}")
-_ORIGIN = re.compile(r"https?://[^\s/?#]+")
 
 
 def allowed_origins(setting: str) -> frozenset[bytes]:
-    """The origins of the setting `cors_allowed_origins`: none, `*`, or a list with commas. Raises ValueError."""
-    names = [name.strip() for name in setting.split(",") if name.strip()]
-    if names == [NOBODY]:
-        return frozenset()
-    for name in names:
-        if name != "*" and not _ORIGIN.fullmatch(name):
-            raise ValueError(f"{name!r} is not an origin such as https://app.example.com (scheme, host, port).")
-    return frozenset(name.lower().encode() for name in names)
+    """The origins of the setting `cors_allowed_origins`. Raises ValueError."""
+    return frozenset(name.encode() for name in origins(setting))
 
 
 def answer_headers(origin: bytes | None, allowed: frozenset[bytes]) -> Headers:

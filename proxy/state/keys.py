@@ -29,18 +29,18 @@ class Admission(Struct):
     period_ends_at: float = 0.0  # epoch seconds: whose budget it counts for
 
 
-class Spent(Struct, frozen=True):
-    """What a key has spent in the present period, for pages and callers."""
-
-    picousd: int
-    period_ends_at: float  # epoch seconds; infinite for a budget that never begins anew
-
-
 class BudgetMark(Protocol):
     """Who is told that a key has reached a mark of its budget."""
 
     def __call__(self, caller: Caller, percent: int, *, spent_picousd: int, period_ends_at: float) -> None:
         """It has spent `percent` of its budget, or more."""
+
+
+class BudgetRenewed(Protocol):
+    """Who is told that a period has ended in which a mark was reached."""
+
+    def __call__(self, caller: Caller, *, period_ends_at: float) -> None:
+        """It was the period with this end (epoch seconds)."""
 
 
 class _Rate:
@@ -116,9 +116,17 @@ class _KeyState:
 class KeyLimits:
     """Limits and budgets of all client keys, on the event loop of one process."""
 
-    def __init__(self, *, turnover: Callable[[Period, float], float], on_mark: BudgetMark, processes: int = 1) -> None:
+    def __init__(
+        self,
+        *,
+        turnover: Callable[[Period, float], float],
+        on_mark: BudgetMark,
+        on_renewed: BudgetRenewed,
+        processes: int = 1,
+    ) -> None:
         self._turnover = turnover  # when the period that an epoch time lies in ends
         self._on_mark = on_mark
+        self._on_renewed = on_renewed
         self._processes = processes
         self._states: dict[str, _KeyState] = {}
 
@@ -132,7 +140,7 @@ class KeyLimits:
             if caller.budget is None or caller.id not in spent:
                 continue
             state = self._state(caller.id, now)
-            self._turn_over(state, caller.budget, epoch)
+            self._turn_over(state, caller, caller.budget, epoch)
             # The ledger lags behind what this process has spent itself, so the part of others only ever grows.
             state.others = max(state.others, spent[caller.id] - state.own)
             state.own_at_seed = state.own
@@ -174,7 +182,7 @@ class KeyLimits:
         budget = caller.budget
         if budget is None:
             return
-        self._turn_over(state, budget, epoch)
+        self._turn_over(state, caller, budget, epoch)
         if state.may_spend(budget.amount_picousd, self._processes):
             return
         ends = state.period_ends_at
@@ -218,8 +226,10 @@ class KeyLimits:
                 state.told = percent
                 self._on_mark(caller, percent, spent_picousd=state.spent, period_ends_at=state.period_ends_at)
 
-    def _turn_over(self, state: _KeyState, budget: Budget, epoch: float) -> None:
+    def _turn_over(self, state: _KeyState, caller: Caller, budget: Budget, epoch: float) -> None:
         if state.period is not budget.period or epoch >= state.period_ends_at:
+            if state.told:
+                self._on_renewed(caller, period_ends_at=state.period_ends_at)
             state.begin_period(budget.period, self._turnover(budget.period, epoch))
 
     def _state(self, key_id: str, now: float) -> _KeyState:
@@ -240,10 +250,12 @@ class KeyLimits:
             tokens = state.tokens.remaining(self._processes)
         return requests, tokens
 
-    def spent(self, caller: Caller, *, now: float, epoch: float) -> Spent | None:
-        """What the key has spent of its budget; None where it has none."""
-        if caller.budget is None:
+    def spent(self, caller: Caller, *, epoch: float) -> int | None:
+        """What the key has spent in the present period, in picodollars; None where this process does not know.
+
+        Changes nothing, so that any thread may ask.
+        """
+        state = self._states.get(caller.id)
+        if caller.budget is None or state is None or state.period is not caller.budget.period:
             return None
-        state = self._state(caller.id, now)
-        self._turn_over(state, caller.budget, epoch)
-        return Spent(state.spent, state.period_ends_at)
+        return state.spent if epoch < state.period_ends_at else 0

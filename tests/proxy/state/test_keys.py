@@ -23,10 +23,14 @@ class World:
         self.caller = Caller("key_a", "a", **limits)
         self.now = 1000.0
         self.marks: list[tuple[int, int]] = []
-        self.limits = KeyLimits(turnover=tomorrow, on_mark=self.mark, processes=processes)
+        self.ended: list[float] = []
+        self.limits = KeyLimits(turnover=tomorrow, on_mark=self.mark, on_renewed=self.renewed, processes=processes)
 
     def mark(self, caller: Caller, percent: int, *, spent_picousd: int, period_ends_at: float) -> None:
         self.marks.append((percent, spent_picousd))
+
+    def renewed(self, caller: Caller, *, period_ends_at: float) -> None:
+        self.ended.append(period_ends_at)
 
     async def admit(self, *, tokens: int = 0, picousd: int = 0) -> Admission:
         return await self.limits.admit(
@@ -40,8 +44,7 @@ class World:
         self.limits.seed({b"": self.caller}, {self.caller.id: picousd}, now=self.now, epoch=self.now)
 
     def spent(self) -> int | None:
-        found = self.limits.spent(self.caller, now=self.now, epoch=self.now)
-        return found.picousd if found else None
+        return self.limits.spent(self.caller, epoch=self.now)
 
 
 async def test_requests_per_minute_come_back_one_by_one_and_the_wait_is_the_true_one() -> None:
@@ -132,6 +135,7 @@ async def test_somebody_is_told_once_at_each_mark() -> None:
     world.now = DAY
     await world.spend(800)
     assert world.marks[2:] == [(80, 800)]
+    assert world.ended == [DAY]
 
 
 async def test_the_ledger_tells_what_was_spent_before_and_by_others() -> None:
