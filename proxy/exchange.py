@@ -38,6 +38,8 @@ SESSION_HEADERS = (
 """Headers in which coding agents and their libraries name a conversation, our own first."""
 
 SESSION_PROMPT_BYTES = 1024
+WORK_ITEM_HEADER = b"x-agenthub-work-item"
+MOST_WORK_ITEM_BYTES = 200
 _NO_INTAKE = Intake({}, "", False, False)
 
 
@@ -75,6 +77,7 @@ class Exchange:
         "upstream_seconds",
         "usage",
         "waited_seconds",
+        "work_item",
     )
 
     def __init__(
@@ -85,6 +88,8 @@ class Exchange:
         self.endpoint = endpoint
         self.headers = headers
         self.header = dict(headers)  # where one name stands twice, the last counts
+        work_item = self.header.get(WORK_ITEM_HEADER)
+        self.work_item = work_item[:MOST_WORK_ITEM_BYTES].decode("latin-1") if work_item is not None else ""
         self.id = request_id()
         self.started_at = clock.monotonic_seconds()
         self.started_at_us = clock.epoch_microseconds()
@@ -146,7 +151,7 @@ class Exchange:
                 self.started_at_us,
                 self.caller.id,
                 self.caller.agent_id,
-                "",
+                self.work_item,
                 self.endpoint.name,
                 self.intake.model,
                 self.intake.stream,
@@ -217,7 +222,7 @@ class Exchange:
             self.started_at_us,
             self.caller.id,
             self.caller.agent_id,
-            "",
+            self.work_item,
             self.endpoint.name,
             self.intake.model,
             self.candidate.mapping.native_id if self.candidate is not None else "",

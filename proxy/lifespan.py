@@ -32,6 +32,9 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 1.0
 """Other processes' changes are in force after this time at the latest: a revoked key must be dead within a second."""
 
+SPENT_SECONDS = 2.0
+"""How often a process asks what others have spent by the keys that it serves."""
+
 PRUNE_SECONDS = 10.0
 GAUGE_SECONDS = 1.0
 
@@ -144,7 +147,7 @@ def _catch_up() -> tuple[Snapshot, dict[str, int] | None]:
     known = snapshot.current()
     found = snapshot.newest()
     changed = found.callers is not known.callers or found.settings is not known.settings
-    return found, _spent(found) if changed or _others_spend() else None
+    return found, _spent(found) if changed or _others_may_have_spent() else None
 
 
 def _spent(found: Snapshot) -> dict[str, int]:
@@ -153,10 +156,17 @@ def _spent(found: Snapshot) -> dict[str, int]:
     return spent_picousd(found.callers, now=utc_now(), time_zone=zone)
 
 
-def _others_spend() -> bool:
-    """Whether there may be other processes that serve the same keys."""
-    environment = django_settings.ENVIRONMENT
-    return environment.workers > 1 or environment.database_url is not None
+_asked_at = float("-inf")
+
+
+def _others_may_have_spent() -> bool:
+    """Whether it is time to ask what other processes have spent by the same keys, where there may be others."""
+    global _asked_at  # noqa: PLW0603 - one question per process
+    environment, now = django_settings.ENVIRONMENT, clock.monotonic_seconds()
+    if (environment.workers == 1 and environment.database_url is None) or now - _asked_at < SPENT_SECONDS:
+        return False
+    _asked_at = now
+    return True
 
 
 async def _tidy(made: Runtime) -> None:

@@ -167,6 +167,12 @@ def test_a_stream_that_breaks_after_content_never_looks_complete(
     assert (record["error_type"], record["partial"], record["estimated"]) == ("stream_broken", True, True)
 
 
+def test_the_task_that_a_request_is_for_stands_in_its_record(hub: Hub, client: httpx.Client, route: MakeRoute) -> None:
+    one = route("only")
+    client.post("/v1/chat/completions", json=one.chat(), headers={"x-agenthub-work-item": "TASK-7"})
+    assert hub.record(one.model)["work_item_id"] == "TASK-7"
+
+
 def test_every_request_is_in_the_sums_exactly_once_with_its_exact_cost(
     hub: Hub, client: httpx.Client, route: MakeRoute
 ) -> None:
