@@ -1,5 +1,6 @@
 """A budget under pressure: it ends within the requests in flight, and no restart or `kill -9` begins it anew."""
 
+import asyncio
 import threading
 from decimal import Decimal
 from pathlib import Path
@@ -43,22 +44,24 @@ def priced_route(hub: Hub, standin: StandIn, key: str) -> Route:
 
 
 def spend(hub: Hub, key: str, body: dict[str, Any]) -> list[int]:
-    """Ask with many callers at once, each until it is refused or the hub is gone; the statuses of all answers."""
+    """Ask with many callers at once, each until one is refused or the hub is gone; the statuses of all answers."""
+    return asyncio.run(_spend(hub, key, body))
+
+
+async def _spend(hub: Hub, key: str, body: dict[str, Any]) -> list[int]:
     statuses: list[int] = []
 
-    def ask() -> None:
-        with hub.client(key) as client:
-            while not statuses or statuses[-1] == 200:
-                try:
-                    statuses.append(client.post(CHAT, json=body).status_code)
-                except httpx.TransportError:
-                    return
+    async def ask(client: httpx.AsyncClient) -> None:
+        while not statuses or statuses[-1] == 200:
+            try:
+                statuses.append((await client.post(CHAT, json=body)).status_code)
+            except httpx.TransportError:
+                return
 
-    threads = [threading.Thread(target=ask) for _ in range(PARALLEL)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    headers = {"authorization": f"Bearer {key}"}
+    limits = httpx.Limits(max_connections=PARALLEL)
+    async with httpx.AsyncClient(base_url=hub.base_url, headers=headers, limits=limits, trust_env=False) as client:
+        await asyncio.gather(*(ask(client) for _ in range(PARALLEL)))
     return statuses
 
 
