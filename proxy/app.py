@@ -32,6 +32,7 @@ from proxy.rules.verdict import Next
 from proxy.runtime import Runtime
 from proxy.wire.dialects import dialect_of
 from proxy.wire.errors import error_body, error_event, retry_after
+from proxy.wire.openai import asks_for_one
 from proxy.wire.prefill import SaidSoFar
 
 logger = logging.getLogger(__name__)
@@ -139,7 +140,8 @@ def _prepare_stream(exchange: Exchange) -> None:
     if settings.stream_keepalive_seconds:
         exchange.client.keep_talking(settings.stream_keepalive_seconds, KEEP_ALIVE_HEADERS)
     route = exchange.runtime.snapshot.routing.routes.get(intake.model, NO_ROUTE)
-    if (exchange.caller.resume or route.resume) and exchange.endpoint.format is Format.CHAT:
+    resumes = exchange.caller.resume or route.resume
+    if resumes and exchange.endpoint.format is Format.CHAT and asks_for_one(intake):
         exchange.said = SaidSoFar()
 
 

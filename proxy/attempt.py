@@ -16,7 +16,7 @@ from proxy.relay import Failure, StreamRelay, WholeAnswer
 from proxy.rules import verdict as verdicts
 from proxy.rules.endpoints import Format
 from proxy.rules.limits import MOST_INFLATED_BYTES
-from proxy.rules.verdict import Verdict
+from proxy.rules.verdict import Verdict, judge, status_named_by
 from proxy.state.protocol import Lease
 from proxy.upstream import (
     AddressRefused,
@@ -49,6 +49,7 @@ class Outcome:
     streamed: bool = False
     last: bytes = b""  # the last piece of what was streamed, held until the record is written
     client_stalled: bool = False
+    content_at: float | None = None  # when the first content of a stream came (monotonic seconds)
 
 
 class Attempt:
@@ -71,6 +72,7 @@ class Attempt:
         self._phase: Phase = "headers"
         self.deadline = 0.0
         self._total_deadline = float("inf")
+        self.content_at: float | None = None  # when the first content of a stream came
         self.dialect = dialect_of(exchange.endpoint, self.backend.api)
         self.asks_usage = exchange.intake.stream and self.backend.id not in exchange.runtime.without_usage
 
@@ -140,6 +142,10 @@ class Attempt:
         elif self.exchange.client.congested and self._phase == "idle":
             self._phase = "client"
         self.abort()
+        if isinstance(self._reader, StreamRelay) and self._phase != "client":
+            # A stream that falls silent behind its finish reason is complete; the relay knows.
+            self._reader.fail(Failure(verdicts.timed_out(self._phase), ""))
+            return
         outcome = Outcome(
             verdicts.CLIENT_STALLED if self._phase == "client" else verdicts.timed_out(self._phase),
             status=self._status,
@@ -178,6 +184,7 @@ class Attempt:
     def commit(self) -> None:
         """The first content goes to the client now: from here on only silence inside the stream is limited."""
         self._phase = "idle"
+        self.content_at = clock.monotonic_seconds()
         self.alive()
 
     def throttle(self) -> None:
@@ -264,4 +271,11 @@ class Attempt:
 
     def outcome(self, verdict: Verdict, *, body: bytes = b"", streamed: bool = False, last: bytes = b"") -> Outcome:
         """An outcome with the upstream's status and headers."""
-        return Outcome(verdict, self._status, self._headers, body, streamed, last)
+        return Outcome(verdict, self._status, self._headers, body, streamed, last, content_at=self.content_at)
+
+    def error_outcome(self, error: bytes, *, streamed: bool = False) -> Outcome:
+        """The outcome of an error object that came with a 200: as if it had come with the status that it names."""
+        status = status_named_by(error)
+        headers = [(name, value) for name, value in self._headers if name != b"content-type"]
+        headers.append((b"content-type", b"application/json"))
+        return Outcome(judge(status, error), status, headers, error, streamed)

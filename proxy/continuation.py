@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from providers.rules.table import Candidate
+from providers.rules.table import ApiKind, Candidate
 from providers.rules.tokens import estimate_tokens
+from proxy.rules.endpoints import Format
 from proxy.wire.dialects import Dialect, StreamTranslation
 from proxy.wire.prefill import ContinuedEvents, SaidSoFar, continued_request, prefill_way
 from proxy.wire.usage import Usage
@@ -15,12 +16,18 @@ class Continuation:
 
     said: SaidSoFar
     usage: Usage
+    cost_picousd: int | None
 
     def request(self, body: bytes, candidate: Candidate) -> bytes:
-        """The chat request for the backend that goes on."""
-        text = self.said.text
-        return continued_request(body, said=text, said_tokens=estimate_tokens(text), way=prefill_way(candidate))
+        """The chat request for the backend that goes on. Raises Untranslatable."""
+        said = text = self.said.text
+        if candidate.backend.api is ApiKind.ANTHROPIC_MESSAGES:
+            said = text.rstrip()  # the format refuses a last message that ends with white space
+        return continued_request(body, said=said, said_tokens=estimate_tokens(text), way=prefill_way(candidate))
 
     def stream(self, dialect: Dialect, *, created: int, wants_usage: bool) -> StreamTranslation:
         """What makes one unbroken stream of both."""
-        return dialect.to_chat(ContinuedEvents(self.said.first, wants_usage=wants_usage), created=created)
+        text = self.said.text
+        left_out = text[len(text.rstrip()) :] if dialect.upstream is Format.MESSAGES else ""
+        events = ContinuedEvents(self.said.first, carried=self.usage, wants_usage=wants_usage, repeated=left_out)
+        return dialect.to_chat(events, created=created)

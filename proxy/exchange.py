@@ -215,7 +215,7 @@ class Exchange:
         return max(0.0, now - self.started_at - self.waited_seconds - self.upstream_seconds)
 
     def _record(self, status: int, error_type: str, partial: bool, now: float) -> RequestEnded:
-        usage, cost = self._bill(partial)
+        usage, cost = self._bill(begun=partial or self.first_content_at is not None)
         backend = self.candidate.backend if self.candidate is not None else None
         return RequestEnded(
             self.id,
@@ -247,20 +247,32 @@ class Exchange:
             tuple(self.trail),
         )
 
-    def _bill(self, partial: bool) -> tuple[Usage, int | None]:
+    def carry_over(self, said: SaidSoFar) -> None:
+        """Keep what a stream has said and cost that was cut and may go on elsewhere, and count anew from here."""
+        usage, cost = self._bill(begun=True)
+        self.continued = Continuation(said, usage, cost)
+        self.usage, self.text = None, []
+
+    def _bill(self, *, begun: bool) -> tuple[Usage, int | None]:
         """Usage and cost: as reported, else estimated where something was generated, else nothing."""
         if self.candidate is None:
             return Usage(), None
-        usage = self.usage
-        if usage is None and (self.text or partial or self.first_content_at is not None):
+        usage, carried = self.usage, self.continued
+        # Of a stream that goes on elsewhere the part there begins with its first text.
+        if usage is None and (self.text or (begun and carried is None)):
             usage = self.estimated_usage()
-        if self.continued is not None:
-            usage = added(self.continued.usage, usage)
+        cost = None if usage is None else self._cost(usage, self.candidate)
+        if carried is not None:
+            cost = carried.cost_picousd if usage is None else _sum(carried.cost_picousd, cost)
+            usage = added(carried.usage, usage)
         if usage is None:
             return Usage(), None
         self.usage = usage
-        return usage, cost_picousd(
-            self.candidate.mapping.prices,
+        return usage, cost
+
+    def _cost(self, usage: Usage, candidate: Candidate) -> int | None:
+        return cost_picousd(
+            candidate.mapping.prices,
             input_tokens=usage.input_tokens,
             cache_read_tokens=usage.cache_read_tokens,
             cache_write_tokens=usage.cache_write_tokens,
@@ -290,6 +302,11 @@ class Exchange:
             requests, tokens = self.runtime.limits.remaining(self.caller, now=clock.monotonic_seconds())
             headers += rate_headers(requests, tokens)
         return headers
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    """The cost of two parts; not known where that of one is not."""
+    return None if one is None or other is None else one + other
 
 
 def header_text(text: str) -> bytes:

@@ -21,7 +21,6 @@ from providers.rules.table import Candidate, ErrorKind
 from providers.services.backends import backend_error, backend_recovered, mapping_flag
 from providers.services.cooldowns import cooldown_start
 from proxy.attempt import Attempt, Outcome
-from proxy.continuation import Continuation
 from proxy.exchange import Exchange
 from proxy.rules import record
 from proxy.rules.emergency import MOST_TRIES, emergency_order
@@ -40,7 +39,6 @@ from proxy.state.protocol import CooldownBegun, Lease
 from proxy.wire.dialects import dialect_of, native_kinds
 from proxy.wire.prefill import prefill_way
 from proxy.wire.untranslatable import Untranslatable
-from proxy.wire.usage import Usage, added
 
 logger = logging.getLogger(__name__)
 
@@ -61,9 +59,10 @@ class Failover:
         self._retried = False
         self._again: Candidate | None = None  # to be tried once more, quickly
         self._emergency_tried: set[str] = set()
-        self._passed_back: Outcome | None = None  # an upstream's refusal, for the client if nobody else does better
+        # An upstream's refusal, for the client if nobody else does better, and whose it is.
+        self._passed_back: tuple[Candidate, Outcome] | None = None
         self._unable: Untranslatable | None = None  # what the formats of some backends have no place for
-        self._cut: Outcome | None = None  # a stream that was cut after content and may go on elsewhere
+        self._cut: tuple[Candidate, Outcome] | None = None  # a stream that was cut and may go on elsewhere
         self._wait_until: float | None = None
 
     async def answer(self) -> Outcome:
@@ -75,8 +74,9 @@ class Failover:
         while True:
             lease = await self._lease()
             if lease is None:
-                outcome = self._cut or self._passed_back
-                if outcome is not None:
+                left = self._cut or self._passed_back
+                if left is not None:
+                    self.exchange.candidate, outcome = left
                     return outcome
                 raise self._refusal(await self._passed_over())
             outcome = await self._attempt(lease)
@@ -93,8 +93,6 @@ class Failover:
             if lease is not None:
                 return lease
             self._banned.add(again.backend.id)
-        if len(self._tried) >= self.runtime.snapshot.settings.max_pool_retries:
-            return None
         model = self.exchange.intake.model
         passed: Sequence[PassedOver]
         if not self._tried and self.runtime.room.occupied(model):
@@ -128,10 +126,19 @@ class Failover:
     def _ordering(self) -> Ordering:
         return self.runtime.ordering(self.exchange.session)
 
+    @property
+    def _budget_spent(self) -> bool:
+        """Whether no other backends may be tried than those that were already."""
+        return len(self._tried) >= self.runtime.snapshot.settings.max_pool_retries
+
     async def _take(self, candidates: Iterable[Candidate]) -> tuple[Lease | None, Sequence[PassedOver]]:
         now = clock.monotonic_seconds()
+        banned = self._banned
+        if self._budget_spent:
+            every = {each.backend.id for pool in self.exchange.pools() for each in pool.candidates}
+            banned = banned | (every - self._tried)
         return await self.runtime.state.take_first(
-            candidates, now=now, banned=self._banned, tokens=self.exchange.tokens_to_reserve
+            candidates, now=now, banned=banned, tokens=self.exchange.tokens_to_reserve
         )
 
     async def _passed_over(self) -> Sequence[PassedOver]:
@@ -163,9 +170,11 @@ class Failover:
                 key=self.exchange.caller.id,
                 until=until,
                 most=settings.queue_max_depth,
-                picky=bool(self._banned),
+                picky=bool(self._banned) or self._budget_spent,
             )
         except QueueFull as full:
+            if self._cut is not None:
+                return None  # it ends as any stream that was cut
             full.retry_after_seconds = self._seconds_until_free(passed)
             raise
         finally:
@@ -264,7 +273,7 @@ class Failover:
         if not lease.emergency:
             self._tried.add(backend.id)
         if verdict.next is Next.LARGER_CONTEXT:
-            self._passed_back = self._passed_back or outcome
+            self._passed_back = self._passed_back or (lease.candidate, outcome)
             self._ban_small_windows(lease.candidate.mapping.context_window)
         elif verdict.next is Next.RETRY_SAME and not self._retried and not lease.trial and not lease.emergency:
             self._retried = True
@@ -272,25 +281,22 @@ class Failover:
         elif verdict.next is not Next.NEXT:
             self._banned.add(backend.id)
         if verdict is NOT_HERE:
-            self._passed_back = outcome
+            self._passed_back = lease.candidate, outcome
         return False
 
     def _goes_on_elsewhere(self, lease: Lease, outcome: Outcome) -> bool:
         """Whether a stream that was cut after content may go on at another backend; then prepare that."""
-        exchange, said = self.exchange, self.exchange.said
+        said = self.exchange.said
         if outcome.verdict.next is Next.ANSWER or outcome.client_stalled or said is None:
             return False
         if not said.resumable or not said.text:
             return False
-        spent = exchange.usage or exchange.estimated_usage()
-        carried = exchange.continued.usage if exchange.continued is not None else Usage()
-        exchange.continued = Continuation(said, added(carried, spent))
-        exchange.usage, exchange.text = None, []
-        self._cut = outcome
+        self.exchange.carry_over(said)
+        self._cut = lease.candidate, outcome
         self._tried.add(lease.candidate.backend.id)
         self._banned.add(lease.candidate.backend.id)
         self._banned |= {
-            each.backend.id for pool in exchange.pools() for each in pool.candidates if not prefill_way(each)
+            each.backend.id for pool in self.exchange.pools() for each in pool.candidates if not prefill_way(each)
         }
         return True
 
@@ -306,7 +312,7 @@ class Failover:
         state, backend = self.runtime.state, lease.candidate.backend
         match outcome.verdict.blame:
             case Blame.SUCCESS:
-                first = self.exchange.first_content_at or now
+                first = outcome.content_at or now
                 if state.succeeded(lease, now=now, latency_seconds=first - lease.taken_at):
                     self.runtime.reporter.report(partial(backend_recovered, backend.id))
             case Blame.RATE_LIMITED:

@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from agenthub.core import clock
+from providers.rules.tokens import estimate_tokens
 from proxy.answer_headers import answer_headers, stream_headers
 from proxy.rules import verdict as verdicts
 from proxy.rules.endpoints import Format
@@ -17,11 +20,12 @@ from proxy.rules.limits import (
     MOST_TRANSLATED_BYTES,
     TAIL_BYTES,
 )
-from proxy.rules.verdict import Next, Verdict, judge, status_named_by
+from proxy.rules.verdict import Verdict, judge
 from proxy.wire.dialects import StreamTranslation
 from proxy.wire.openai import Kind, usage_in_tail
 from proxy.wire.sse import EventSplitter, EventTooLarge, data_of
 from proxy.wire.untranslatable import Untranslatable
+from proxy.wire.usage import Usage
 
 if TYPE_CHECKING:
     from proxy.attempt import Attempt
@@ -133,8 +137,7 @@ class WholeAnswer:
         if answer is None or (exchange.intake.stream and not answer.is_error):
             self._attempt.settle(self._attempt.outcome(verdicts.INVALID, body=body[:MOST_ERROR_BYTES]))
         elif answer.is_error:
-            verdict = judge(status_named_by(body), body)
-            self._attempt.settle(self._attempt.outcome(verdict, body=body))
+            self._attempt.settle(self._attempt.error_outcome(body))
         else:
             exchange.usage = answer.usage
             exchange.first_content_at = clock.monotonic_seconds()
@@ -221,8 +224,6 @@ class StreamRelay:
         exchange.text = self._reader.text
         self._said = exchange.said
         self._translation = _translation(attempt)
-        if self.committed:
-            attempt.commit()
 
     def feed(self, data: bytes) -> None:
         """Take a piece; what is complete of it goes on to the client at once."""
@@ -233,6 +234,8 @@ class StreamRelay:
             self._attempt.abort()
             return
         if events:
+            if self._attempt.content_at is not None:
+                self._attempt.alive()  # also by what is not for the client, such as a ping
             self._take(events)
 
     def _take(self, events: list[bytes]) -> None:
@@ -247,8 +250,8 @@ class StreamRelay:
             if kind is Kind.CONTENT:
                 if self._said is not None:
                     self._said.take(event)
-                if not self.committed:
-                    out = self._commit()
+                if self._attempt.content_at is None:
+                    out += self._commit()
                 out.append(event)
             elif kind is Kind.QUIET or (kind is Kind.USAGE and self._wants_usage):
                 if self.committed:
@@ -272,7 +275,6 @@ class StreamRelay:
             return
         client = self._attempt.exchange.client
         client.push_body(out[0] if len(out) == 1 else b"".join(out))
-        self._attempt.alive()
         if client.congested:
             self._attempt.throttle()
 
@@ -287,10 +289,12 @@ class StreamRelay:
     def _commit(self) -> list[bytes]:
         """Begin the client's answer; the held events are to go out with the first content in one write."""
         exchange = self._attempt.exchange
-        self.committed = True
-        exchange.first_content_at = clock.monotonic_seconds()
-        exchange.client.start(200, stream_headers(exchange, self._attempt.headers))
         self._attempt.commit()
+        if self.committed:
+            return []
+        self.committed = True
+        exchange.first_content_at = self._attempt.content_at
+        exchange.client.start(200, stream_headers(exchange, self._attempt.headers))
         held, self._held = self._held, []
         return held
 
@@ -301,13 +305,18 @@ class StreamRelay:
         self._attempt.settle(self._attempt.outcome(verdicts.ANSWERED, streamed=True, last=last))
 
     def _upstream_error(self, data: bytes) -> None:
-        data = self._attempt.dialect.error_object(data)
-        verdict = judge(status_named_by(data), data)
-        if verdict.next is Next.ANSWER:
-            verdict = verdicts.INVALID
-        self._attempt.exchange.usage = self._reader.usage
-        self._attempt.settle(self._attempt.outcome(verdict, body=data, streamed=self.committed))
+        self._attempt.exchange.usage = self._usage_so_far()
+        error = self._attempt.dialect.error_object(data)
+        self._attempt.settle(self._attempt.error_outcome(error, streamed=self.committed))
         self._attempt.abort()
+
+    def _usage_so_far(self) -> Usage | None:
+        """The usage of a stream that was cut: some backends count the prompt first and the answer at its end."""
+        told = self._reader.usage
+        if told is None or self._reader.finished:
+            return told
+        said = estimate_tokens("".join(self._reader.text))
+        return replace(told, output_tokens=max(told.output_tokens, said), estimated=True)
 
     def end(self) -> None:
         """The upstream has closed the stream."""
@@ -324,6 +333,6 @@ class StreamRelay:
             last = self._attempt.dialect.last_event if self._translation is None else self._translation.end()
             self._complete(last)
             return
-        self._attempt.exchange.usage = self._reader.usage
+        self._attempt.exchange.usage = self._usage_so_far()
         outcome = self._attempt.outcome(failure.verdict, body=failure.message.encode(), streamed=self.committed)
         self._attempt.settle(outcome)

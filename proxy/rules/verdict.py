@@ -79,16 +79,17 @@ class _Body(msgspec.Struct):
 _BODY = msgspec.json.Decoder(_Body)
 
 _QUOTA = ("insufficient_quota", "billing", "quota_exceeded", "credit", "payment", "exceeded your current quota")
-_CONTEXT = ("context_length_exceeded", "context length", "context window", "maximum context", "prompt is too long")
-_FILTER = ("content_filter", "content_policy", "responsibleai", "moderation")
-_MODEL = (
-    "model_not_found",
-    "model not found",
-    "does not exist",
-    "unknown model",
-    "no such model",
-    "not found for account",
+_CONTEXT = (
+    "context_length_exceeded",
+    "context length",
+    "context size",
+    "context window",
+    "maximum context",
+    "prompt is too long",
+    "input token count",
 )
+_FILTER = ("content_filter", "content_policy", "responsibleai", "moderation")
+_MODEL = ("model", "deployment", "no endpoints found")
 _BY_WORD = {
     "rate_limit": 429,
     "too_many_requests": 429,
@@ -160,7 +161,7 @@ def _by_status(status: int, words: str) -> Verdict:
         case 400 | 413 | 422 if any(word in words for word in _CONTEXT):
             return Verdict(Next.LARGER_CONTEXT, Blame.NONE, "context_length")
         case 404:
-            missing = "model" in words
+            missing = any(word in words for word in _MODEL)
             return Verdict(Next.NEXT_NEVER_SAME, Blame.MAPPING if missing else Blame.FAILURE, named)
         case 408:
             return Verdict(Next.NEXT_NEVER_SAME, Blame.FAILURE, named)

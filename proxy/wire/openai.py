@@ -70,6 +70,11 @@ def asked_tokens(intake: Intake) -> int:
     return 0
 
 
+def asks_for_one(intake: Intake) -> bool:
+    """Whether one answer is wanted, and not a choice of several."""
+    return _member(intake.envelope, "n") in (None, 1)
+
+
 def write_request(intake: Intake, *, native_id: str, ask_usage: bool) -> bytes:
     """The body for a backend: its own model name, and for streams the wish for usage; all else as it came.
 

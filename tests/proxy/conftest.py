@@ -100,6 +100,14 @@ def new_key(hub: Hub, **fields: Any) -> str:
     return key
 
 
+def queue_depth(hub: Hub) -> int:
+    """How many requests wait."""
+    with httpx.Client(base_url=hub.base_url, trust_env=False) as client:
+        text = client.get("/metrics", headers={"authorization": f"Bearer {hub.token}"}).text
+    values = [line.split()[-1] for line in text.splitlines() if line.startswith("agenthub_queue_depth")]
+    return int(sum(float(value) for value in values))
+
+
 @pytest.fixture
 def route(hub: Hub, standin: StandIn, key: str) -> MakeRoute:
     """Makes a model with the backends that are named, in this order."""

@@ -7,8 +7,9 @@ import pytest
 
 from agenthub.demo.standin.script import Script
 from tests.hub import Hub, wait_until
-from tests.proxy.conftest import MakeRoute
+from tests.proxy.conftest import MakeRoute, queue_depth
 from tests.proxy.route import Route
+from tests.proxy.wires import WIRES, Wire
 
 CHAT = "/v1/chat/completions"
 BOTH_MODES = pytest.mark.parametrize("mode", ["embedded", "distributed"])
@@ -140,6 +141,37 @@ def test_three_failures_in_a_row_cool_for_seconds_and_are_told_apart(client: htt
     [event] = two.events("first")
     assert 5.0 <= event["cooldown_seconds"] <= 5.5
     assert event["reason"] == "failures"
+
+
+@pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.name)
+def test_content_is_no_success_before_the_stream_has_ended(client: httpx.Client, route: MakeRoute, wire: Wire) -> None:
+    two = wire.route(route, "first", "second")
+    cut = Script(cut="reset", cut_after=2)
+    two.script("first", Script(status=429, headers={"retry-after-ms": "200"}), cut)
+    wait_until(lambda: wire.stream(client, two.model).broken, "The trial is cut")
+    cooled, again = two.events("first", count=2)
+    assert (cooled["reason"], again["reason"]) == ("rate_limited", "failures")  # one failure of a trial is enough
+    assert two.backend_when("first", status="cooling")["consecutive_429_count"] == 1
+    assert two.asked()["first"] == 2
+
+
+@BOTH_MODES
+def test_those_who_wait_for_a_lone_backend_send_one_trial(
+    mode: str, hub: Hub, client: httpx.Client, route: MakeRoute
+) -> None:
+    one = route("only")
+    one.script("only", limited(retry_after_ms="500"), Script(gate=one.model), Script())
+    with ThreadPoolExecutor(4) as pool:
+        asking = [pool.submit(ask, client, one)]
+        one.wait_seen("only", lambda seen: seen.finished)
+        asking += [pool.submit(ask, client, one) for _ in range(3)]
+        one.wait_seen("only", lambda _: True, count=2)
+        wait_until(lambda: queue_depth(hub) == 3, "The others wait for the trial")
+        assert one.asked() == {"only": 2}
+        one.standin.open_gate(one.model)
+        assert [each.result() for each in asking] == ["primary"] * 4
+    assert one.asked() == {"only": 5}
+    assert not any(record["emergency"] for record in hub.records(one.model, count=4))
 
 
 def test_the_callers_mistakes_cool_nobody(client: httpx.Client, route: MakeRoute) -> None:

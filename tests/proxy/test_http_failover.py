@@ -301,17 +301,6 @@ def blurting(answer: bytes) -> Iterator[int]:
         thread.join()
 
 
-def test_one_request_tries_so_many_backends_and_no_more(hub: Hub, client: httpx.Client, route: MakeRoute) -> None:
-    with hub.settings(max_pool_retries=2, queue_timeout_seconds=0, emergency_rpm_fraction=0):
-        three = route("first", "second", "third")
-        three.script("first", Script(status=500))
-        three.script("second", Script(status=404, error_message="No such model."))
-        answer = client.post(CHAT, json=three.chat())
-    assert answer.status_code != 200
-    assert three.seen("first")
-    assert len(three.seen("second")) == 1
-
-
 def test_an_honest_503_says_which_pools_were_tried_and_when_to_come_back(
     hub: Hub, client: httpx.Client, route: MakeRoute
 ) -> None:

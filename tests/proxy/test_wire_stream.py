@@ -12,7 +12,7 @@ import pytest
 
 from agenthub.demo.standin.script import Script
 from tests.hub import Hub, wait_until
-from tests.proxy.conftest import MakeRoute, new_key
+from tests.proxy.conftest import MakeRoute, new_key, queue_depth
 from tests.proxy.route import Route
 from tests.proxy.streams import Streamed, pieces, read_stream
 
@@ -329,11 +329,3 @@ def test_a_caller_that_leaves_the_queue_is_never_served(
     first.join()
     assert sorted(record["status"] for record in hub.records(one.model, count=2)) == [200, 499]
     assert one.asked() == {"only": 1}
-
-
-def queue_depth(hub: Hub) -> int:
-    """How many requests wait."""
-    with httpx.Client(base_url=hub.base_url, trust_env=False) as client:
-        text = client.get("/metrics", headers={"authorization": f"Bearer {hub.token}"}).text
-    values = [line.split()[-1] for line in text.splitlines() if line.startswith("agenthub_queue_depth")]
-    return int(sum(float(value) for value in values))

@@ -13,9 +13,9 @@ from proxy.wire.anthropic.members import (
     optional_text,
     refuse,
 )
-from proxy.wire.anthropic.usage import anthropic_usage, chat_usage, chat_usage_members, messages_usage_members
+from proxy.wire.anthropic.usage import anthropic_usage, chat_usage_members, messages_usage_members
 from proxy.wire.anthropic.words import chat_id, finish_reason, message_id, stop_reason, tool_use_id
-from proxy.wire.usage import Usage
+from proxy.wire.usage import Usage, openai_usage
 
 INVALID_JSON = "INVALID_JSON"
 """Under this name the format keeps arguments that a model has written and that are no JSON."""
@@ -40,7 +40,7 @@ def message_from_chat(answer: Json, *, fallback_model: str) -> Json:
         "content": [*_said(said), *calls],
         "stop_reason": stop_reason(choice.get("finish_reason"), has_calls=bool(calls)),
         "stop_sequence": None,
-        "usage": messages_usage_members(chat_usage(answer.get("usage")) or Usage()),
+        "usage": messages_usage_members(openai_usage(answer.get("usage")) or Usage()),
     }
 
 

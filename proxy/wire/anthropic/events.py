@@ -4,10 +4,10 @@ import msgspec
 
 from proxy.wire.anthropic.blocks import Block, BlockLine
 from proxy.wire.anthropic.members import Json
-from proxy.wire.anthropic.usage import chat_usage, messages_usage_members
+from proxy.wire.anthropic.usage import messages_usage_members
 from proxy.wire.anthropic.words import message_id, stop_reason, tool_use_id
 from proxy.wire.sse import event
-from proxy.wire.usage import Usage
+from proxy.wire.usage import Usage, openai_usage
 
 _encode = msgspec.json.Encoder().encode
 
@@ -35,7 +35,7 @@ class MessageEvents:
         if self._ended or not isinstance(chunk, dict):
             return b""
         events = self._start(chunk)
-        self._usage = chat_usage(chunk.get("usage")) or self._usage
+        self._usage = openai_usage(chunk.get("usage")) or self._usage
         choices = chunk.get("choices")
         for choice in choices if isinstance(choices, list) else ():
             if isinstance(choice, dict) and choice.get("index") in (None, 0):

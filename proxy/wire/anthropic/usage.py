@@ -1,9 +1,7 @@
 """Token usage as the Messages format counts it: cached tokens beside the plain input, not inside it."""
 
-import msgspec
-
 from proxy.wire.anthropic.members import Json
-from proxy.wire.usage import Usage, count, openai_usage
+from proxy.wire.usage import Usage, count
 
 _COUNTS = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
 _DETAILS = "output_tokens_details"
@@ -47,17 +45,6 @@ class RunningUsage:
         if isinstance(found.get(_DETAILS), dict):
             self._counts[_DETAILS] = found[_DETAILS]
         self.usage = anthropic_usage(self._counts)
-
-
-def chat_usage(found: object) -> Usage | None:
-    """Usage out of a chat answer, with the tokens written to a cache where the backend tells them."""
-    usage = openai_usage(found)
-    if usage is None or not isinstance(found, dict):
-        return usage
-    details = found.get("prompt_tokens_details")
-    written = count(details.get("cache_write_tokens")) if isinstance(details, dict) else None
-    written = min(written or 0, usage.input_tokens)
-    return msgspec.structs.replace(usage, input_tokens=usage.input_tokens - written, cache_write_tokens=written)
 
 
 def messages_usage_members(usage: Usage) -> Json:

@@ -23,7 +23,7 @@ from providers.rules.table import (
 )
 from proxy.rules.routing import PassedOver, Reason
 from proxy.state.memory import MemoryState
-from proxy.state.protocol import Lease
+from proxy.state.protocol import CooldownBegun, Lease
 
 BACKEND = BackendEntry(
     id="a",
@@ -234,6 +234,53 @@ def test_three_failures_in_a_row_cool_and_grow_to_fifteen_seconds() -> None:
         lengths.append(begun.seconds)
         world.state.release(Lease(world.candidate, world.now, trial=True), used_tokens=0)
     assert [10 <= lengths[0] <= 11, 15 <= lengths[1] <= 16.5, 15 <= lengths[2] <= 16.5] == [True] * 3
+
+
+def outcome(world: World, *, success: bool) -> CooldownBegun | None:
+    """One request of a second's length."""
+    lease = world.must_take()
+    world.now += 1
+    begun = None
+    if success:
+        world.state.succeeded(lease, now=world.now, latency_seconds=0.1)
+    else:
+        begun = world.state.failed(lease, now=world.now)
+    world.state.release(lease, used_tokens=0)
+    return begun
+
+
+def test_under_half_of_five_requests_in_a_minute_cools() -> None:
+    world = World()
+    for success in (False, False, True, False):
+        assert outcome(world, success=success) is None  # a quarter of four, and never three in a row
+    begun = outcome(world, success=False)
+    assert begun is not None
+    assert begun.reason == "failures"
+    assert 5 <= begun.seconds <= 5.5
+
+
+def test_half_of_the_requests_is_enough_and_what_is_a_minute_old_is_forgotten() -> None:
+    world = World()
+    for success in (True, False) * 5:
+        assert outcome(world, success=success) is None
+    world = World()
+    for success in (False, False, True, False):
+        assert outcome(world, success=success) is None
+    world.now += 65
+    assert outcome(world, success=False) is None  # the first of a new minute, though the second in a row
+
+
+def test_failures_never_cool_for_longer_than_fifteen_seconds() -> None:
+    world = World()
+    lengths = []
+    for _ in range(12):
+        begun = None
+        while begun is None:
+            begun = outcome(world, success=False)
+        lengths.append(begun.seconds)
+        world.now += begun.seconds
+    assert [5 <= lengths[0] <= 5.5, 10 <= lengths[1] <= 11] == [True, True]
+    assert all(15 <= length <= 16.5 for length in lengths[2:])
 
 
 def test_a_cooldown_is_never_shortened() -> None:
