@@ -9,26 +9,22 @@ from functools import partial
 from agenthub.core import clock
 from agenthub.core.errors import (
     AllPoolsExhausted,
-    BadRequest,
     QueueFull,
     Refused,
-    UpstreamCredentialsRejected,
-    UpstreamTimeout,
 )
 from providers.rules.redaction import response_summary
 from providers.rules.retry_after import retry_after_seconds
-from providers.rules.table import Candidate, ErrorKind
+from providers.rules.table import Candidate
 from providers.services.backends import backend_error, backend_recovered, mapping_flag
 from providers.services.cooldowns import cooldown_start
 from proxy.attempt import Attempt, Outcome
 from proxy.exchange import Exchange
 from proxy.rules import record
 from proxy.rules.emergency import MOST_TRIES, emergency_order
+from proxy.rules.refusal import refusal_of
 from proxy.rules.routing import (
     PassedOver,
-    Reason,
     earliest,
-    explain,
     in_order,
     seconds_until_free,
     worth_waiting,
@@ -360,45 +356,25 @@ class Failover:
     # When nobody could answer
 
     def _refusal(self, passed: Sequence[PassedOver]) -> Refused:
-        passed = [self._with_failure(each) for each in passed]
-        if self._unable is not None and not self._failures and all(each.reason is Reason.FAILED for each in passed):
-            return BadRequest(self._unable.message, param=self._unable.field)
-        verdicts = [failure.verdict for failure in self._failures.values()]
-        if passed and all(self._credentials_rejected(each) for each in passed):
-            return UpstreamCredentialsRejected(
-                f"No backend for this model accepts the hub's credentials ({explain(passed)}). Its operator must act."
+        model = self.exchange.intake.model
+        failures = {backend_id: failure.verdict for backend_id, failure in self._failures.items()}
+        wait = self._seconds_until_free(passed)
+        refused = refusal_of(model, passed, failures, self._unable, wait_seconds=wait)
+        if isinstance(refused, AllPoolsExhausted):
+            self.runtime.alerts.alert(
+                "pool_exhausted",
+                "critical",
+                f"model:{model}",
+                f"No backend could serve {model}.",
+                details={"why": refused.message[:1000]},
             )
-        if verdicts and all(verdict.outcome.endswith("_timeout") for verdict in verdicts):
-            return UpstreamTimeout(f"No backend answered in time ({explain(passed)}).")
-        self.runtime.alerts.alert(
-            "pool_exhausted",
-            "critical",
-            f"model:{self.exchange.intake.model}",
-            f"No backend could serve {self.exchange.intake.model}.",
-            details={"why": explain(passed)[:1000]},
-        )
-        return AllPoolsExhausted(
-            f"No backend could serve {self.exchange.intake.model!r}: {explain(passed)}.",
-            retry_after_seconds=self._seconds_until_free(passed),
-        )
+        return refused
 
     def _seconds_until_free(self, passed: Sequence[PassedOver]) -> float:
         """When another try finds a backend free, as far as can be known: those who wait come first."""
         return seconds_until_free(
             passed, now=clock.monotonic_seconds(), ahead=self.runtime.room.ahead(self.exchange.intake.model)
         )
-
-    def _with_failure(self, passed: PassedOver) -> PassedOver:
-        failure = self._failures.get(passed.candidate.backend.id)
-        if failure is None or passed.reason is not Reason.FAILED:
-            return passed
-        return PassedOver(passed.candidate, passed.reason, passed.ready_at, failure.verdict.outcome)
-
-    def _credentials_rejected(self, passed: PassedOver) -> bool:
-        failure = self._failures.get(passed.candidate.backend.id)
-        if failure is not None:
-            return failure.verdict.blame is Blame.CREDENTIALS
-        return passed.reason is Reason.ERROR and passed.detail in (ErrorKind.CREDENTIALS, ErrorKind.KEY)
 
 
 def _rejects_usage(outcome: Outcome) -> bool:
