@@ -50,7 +50,9 @@ CLOCK_CALLS = frozenset({"now", "utcnow", "today"})
 LOADED_BY_DJANGO = frozenset({"models", "admin"})
 """Packages that Django imports by their name to find what is in them."""
 
-PURE_KERNEL = frozenset(f"agenthub.core.{name}" for name in ("addresses", "errors", "money", "params", "timezones"))
+PURE_KERNEL = frozenset(
+    f"agenthub.core.{name}" for name in ("addresses", "errors", "money", "origins", "params", "timezones")
+)
 """Modules outside `rules/` and `wire/` that are held to be pure too, so that rules may build on them."""
 
 
