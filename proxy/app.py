@@ -219,13 +219,15 @@ async def _end_with_error(exchange: Exchange, refused: Refused) -> None:
 
 async def _drained(exchange: Exchange) -> bool:
     """Wait until the client has taken what it was sent; False if it took nothing for as long as a stream may idle."""
-    if not exchange.client.congested:
-        return True
-    try:
-        async with asyncio.timeout(exchange.runtime.snapshot.settings.stream_idle_timeout_seconds):
-            await exchange.client.drain()
-    except TimeoutError:
-        return False
+    client, limit = exchange.client, exchange.runtime.snapshot.settings.stream_idle_timeout_seconds
+    while client.congested:
+        unsent = client.unsent_bytes
+        try:
+            async with asyncio.timeout(limit):
+                await client.drain()
+        except TimeoutError:
+            if client.unsent_bytes >= unsent:
+                return False
     return True
 
 

@@ -73,6 +73,7 @@ class Attempt:
         self.deadline = 0.0
         self._total_deadline = float("inf")
         self.content_at: float | None = None  # when the first content of a stream came
+        self._unsent_bytes = 0  # of a client that is waited for, at the last look
         self.dialect = dialect_of(exchange.endpoint, self.backend.api)
         self.asks_usage = exchange.intake.stream and self.backend.id not in exchange.runtime.without_usage
 
@@ -135,12 +136,18 @@ class Attempt:
         self._runtime.deadlines.watch(self)
 
     def overdue(self, now: float) -> None:
-        """A time limit has passed: nobody waits any longer."""
-        self._runtime.deadlines.forget(self)
+        """A time limit has passed: nobody waits any longer, unless it is for a client that reads, if slowly."""
+        client = self.exchange.client
         if now >= self._total_deadline:
             self._phase = "total"
-        elif self.exchange.client.congested and self._phase == "idle":
+        elif client.congested and self._phase == "idle":
+            unsent = client.unsent_bytes
+            if unsent < self._unsent_bytes:
+                self._unsent_bytes = unsent
+                self.alive()
+                return
             self._phase = "client"
+        self._runtime.deadlines.forget(self)
         self.abort()
         if isinstance(self._reader, StreamRelay) and self._phase != "client":
             # A stream that falls silent behind its finish reason is complete; the relay knows.
@@ -191,6 +198,7 @@ class Attempt:
         """The client's socket is full: read no more of the upstream until it has room."""
         if self._connection is not None:
             self._connection.pause()
+            self._unsent_bytes = self.exchange.client.unsent_bytes
             self.exchange.client.when_drained(self._go_on)
 
     def _go_on(self) -> None:

@@ -73,6 +73,11 @@ class Client(ABC):
     def congested(self) -> bool:
         """Whether the client's socket is full."""
 
+    @property
+    def unsent_bytes(self) -> int:
+        """How much of what was pushed the client's socket has not taken yet; 0 where that can't be seen."""
+        return 0
+
     def watch(self, task: "asyncio.Task[Any]") -> None:
         """Cancel `task` if the client hangs up before `close`."""
         self._task = task

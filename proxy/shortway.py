@@ -8,6 +8,9 @@ also on the same connection, goes the usual way. AGENTHUB_SHORT_WAY=false turns 
 
 import asyncio
 import logging
+import termios
+from array import array
+from fcntl import ioctl
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -165,6 +168,14 @@ class SocketClient(Client):
         """See `Client.congested`."""
         return self._protocol.flow.write_paused and not self.disconnected
 
+    @property
+    def unsent_bytes(self) -> int:
+        """See `Client.unsent_bytes`."""
+        if self.disconnected:
+            return 0
+        transport = self._protocol.transport
+        return transport.get_write_buffer_size() + _queued_bytes(transport.get_extra_info("socket"))
+
     async def read_body(self, most_bytes: int) -> bytes | None:
         """See `Client.read_body`."""
         while self.more_body and len(self.body) <= most_bytes and not self.disconnected:
@@ -234,3 +245,16 @@ class SocketClient(Client):
         super().close()
         if self._head and not self.disconnected:
             self._write(self._head)  # a head without any body, before the connection is cut
+
+
+def _queued_bytes(sock: Any) -> int:
+    """What the system holds of a socket's output: sent or not, the other end has not confirmed it.
+
+    It takes more from a transport only when a third of its own buffer is free, which tells of slow readers too late.
+    """
+    queued = array("i", [0])
+    try:
+        ioctl(sock.fileno(), termios.TIOCOUTQ, queued)
+    except (OSError, ValueError):
+        return 0  # not every system knows, and nobody knows of a closed one
+    return queued[0]

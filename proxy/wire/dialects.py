@@ -66,6 +66,8 @@ class Reader(Protocol):
 class _Chunks(Protocol):
     def event(self, event: Json) -> list[Json]: ...
 
+    def rest(self) -> list[Json]: ...
+
 
 class Events(Protocol):
     """Writes chat chunks as the events of a client's format."""
@@ -98,9 +100,11 @@ class StreamTranslation:
         return b"".join([self._events.chunk(chunk) for chunk in chunks])
 
     def end(self, data: bytes = b"") -> bytes:
-        """The client's last events, with what the backend's last one has to say."""
-        rest = self.event(data) if self._chunks is not None and data else b""
-        return rest + self._events.end()
+        """The client's last events, with what the backend's last one has to say or would have said."""
+        if self._chunks is None:
+            return self._events.end()
+        last = self.event(data) if data else b""
+        return last + b"".join([self._events.chunk(chunk) for chunk in self._chunks.rest()]) + self._events.end()
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,14 @@ async def test_scripts_are_played_in_order_and_the_last_stays(standin: StandIn, 
     assert standin.counts["a"] == 4
 
 
+async def test_scripts_may_depend_on_the_request(standin: StandIn, client: httpx.AsyncClient) -> None:
+    standin.script("a", Script(status=500))
+    standin.script_by("a", lambda seen: Script(chunks=1, text=seen.json["model"]))
+    answer = (await client.post(f"{standin.url('a')}/chat/completions", json=ASK)).json()
+    assert answer["choices"][0]["message"]["content"] == "standin-small"
+    assert (await client.get(f"{standin.url('a')}/models")).status_code == 200
+
+
 async def test_backends_are_told_apart_by_their_path(standin: StandIn, client: httpx.AsyncClient) -> None:
     standin.script("a", Script(status=500))
     assert (await client.post(f"{standin.url('a')}/embeddings", json=ASK)).status_code == 500

@@ -103,6 +103,16 @@ def test_another_backend_of_another_kind_takes_over_unseen(
     assert ask(hub, key, wire, two.model, stream=stream).text == "two " * 5
 
 
+@pytest.mark.parametrize("kind", ["openai-completions", "anthropic-messages"])
+def test_a_stream_that_only_lacks_its_last_event_is_whole(
+    hub: Hub, key: str, route: MakeRoute, wire: str, kind: str
+) -> None:
+    one = of_kind(route, kind, Script(done=False, prompt_tokens=40, completion_tokens=9))
+    said = ask(hub, key, wire, one.model, stream=True)
+    assert (said.text, said.stopped) == ("word0 word1 word2 word3 word4 ", "end")
+    assert (said.prompt_tokens, said.completion_tokens) == (40, 9)
+
+
 def test_a_stream_that_breaks_after_content_is_an_error_for_its_client(
     hub: Hub, key: str, route: MakeRoute, wire: str, kind: str
 ) -> None:

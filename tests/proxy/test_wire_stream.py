@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -258,12 +259,37 @@ def test_a_slow_reader_holds_its_backend_back_and_loses_nothing(
     assert hub.record(one.model)["error_type"] == ""
 
 
+@pytest.mark.parametrize("mode", ["embedded"], indirect=True)  # by plain ASGI nobody sees what a socket has taken
+def test_a_reader_that_is_slow_but_steady_is_waited_for_and_one_that_stands_still_is_not(
+    hub: Hub, key: str, route: MakeRoute
+) -> None:
+    with hub.settings(stream_idle_timeout_seconds=0.5):
+        slow, still = route("only"), route("only")
+        for each in (slow, still):
+            each.script("only", Script(text="x" * 3_500_000, chunks=4))
+        received = b""
+        with asking_by_hand(hub, key, slow.chat(stream=True), socket_bytes=65_536) as connection:
+            while data := connection.recv(65_536):
+                received = received[-10:] + data
+                if received.endswith(b"0\r\n\r\n"):
+                    break
+                time.sleep(0.02)  # its pace: each event takes it longer than a stream may be silent
+        assert received.endswith(b"0\r\n\r\n")
+        assert hub.record(slow.model)["error_type"] == ""
+        with asking_by_hand(hub, key, still.chat(stream=True), socket_bytes=65_536):
+            assert hub.record(still.model)["error_type"] == "client_gone"
+
+
 @contextmanager
-def asking_by_hand(hub: Hub, key: str, body: dict[str, Any]) -> Iterator[socket.socket]:
+def asking_by_hand(hub: Hub, key: str, body: dict[str, Any], *, socket_bytes: int = 0) -> Iterator[socket.socket]:
     """A connection on which a request has been sent and nothing has been read."""
     content = httpx.Request("POST", hub.base_url, json=body).read()
     host, port = hub.base_url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=30) as connection:
+    with socket.socket() as connection:
+        connection.settimeout(30)
+        if socket_bytes:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, socket_bytes)  # before it counts as a window
+        connection.connect((host, int(port)))
         head = f"POST {CHAT} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {key}\r\n"
         connection.sendall(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
         yield connection

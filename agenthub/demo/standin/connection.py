@@ -28,6 +28,10 @@ class _Cut(Exception):
     """The script wants the connection to end here."""
 
 
+class _Left(Exception):
+    """The caller has ended the connection."""
+
+
 class Connection(asyncio.Protocol):
     """Takes requests one after the other and answers each by its script."""
 
@@ -61,8 +65,10 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio calls it so
         """The caller, or we, have ended it."""
         self._standin.connections.discard(self)
-        if self._answering is not None:
+        if self._answering is not None and self._seen is not None:
+            self._seen.disconnected = True  # said here, since a task that has not begun yet does not hear of its end
             self._answering.cancel()
+            self._standin.changed()
         self._writable.set()
 
     def pause_writing(self) -> None:
@@ -109,11 +115,11 @@ class Connection(asyncio.Protocol):
         except _Cut:
             seen.finished = True
             self._end(script)
-        except asyncio.CancelledError:
+        except _Left:
             seen.disconnected = True
-            raise
         finally:
-            self._answering = None
+            if self._answering is asyncio.current_task():  # else the next request has come with the last byte of this
+                self._answering = None
             self._standin.changed()
 
     async def _play(self, seen: Seen, request: Request, script: Script) -> None:
@@ -186,6 +192,8 @@ class Connection(asyncio.Protocol):
         """Write and let the loop flush it: each piece leaves by itself, so that times of arrival mean something."""
         size = script.drip_bytes or len(data)
         for start in range(0, len(data), size):
+            if self._transport.is_closing():
+                raise _Left  # which uvloop knows before it tells
             self._transport.write(data[start : start + size])
             await asyncio.sleep(0)
         if not self._writable.is_set() and self._seen is not None:

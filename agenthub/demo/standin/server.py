@@ -34,6 +34,7 @@ class StandIn:
         self.files = FileStore()
         self.counts: Counter[str] = Counter()
         self._scripts: dict[str, deque[Script]] = {}
+        self._choices: dict[str, Callable[[Seen], Script]] = {}
         self._gates: dict[str, Gate] = {}
         self._seen: deque[Seen] = deque(maxlen=MOST_REMEMBERED)
         self._changed = threading.Condition()
@@ -66,13 +67,21 @@ class StandIn:
         """Play these from the next POST to the backend on, one per request; the last is used for all that follow."""
         self._scripts[backend] = deque(scripts)
 
+    def script_by(self, backend: str, choose: Callable[[Seen], Script]) -> None:
+        """Let `choose`, called on the stand-in's loop, say how each POST to the backend is answered."""
+        self._choices[backend] = choose
+
     def take(self, seen: Seen) -> Script:
         """Remember a request and say how to answer it. Only POSTs use up a script."""
         self.counts[seen.backend] += 1
         self._seen.append(seen)
         self.changed()
+        if seen.method != "POST":
+            return Script()
+        if seen.backend in self._choices:
+            return self._choices[seen.backend](seen)
         scripts = self._scripts.get(seen.backend)
-        if seen.method != "POST" or not scripts:
+        if not scripts:
             return Script()
         return scripts.popleft() if len(scripts) > 1 else scripts[0]
 

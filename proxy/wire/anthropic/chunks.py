@@ -28,6 +28,7 @@ class ChunksFromMessages:
         self._counts = RunningUsage()
         self._open: dict[int, _OpenCall] = {}  # by the index of the block
         self._call_count = 0
+        self._over = False
 
     def event(self, event: Json) -> list[Json]:
         """The chunks that follow from an event."""
@@ -42,9 +43,14 @@ class ChunksFromMessages:
             return self._stop(_index(event))
         if kind == "message_delta":
             return self._finish(event)
-        if kind == "message_stop" and self._counts.usage is not None:
-            return [*self._role(), {**self._chunk([]), "usage": chat_usage_members(self._counts.usage)}]
-        return []
+        return self.rest() if kind == "message_stop" else []
+
+    def rest(self) -> list[Json]:
+        """What follows the last event, once: the usage. For streams that leave that event out."""
+        if self._over or self._counts.usage is None:
+            return []
+        self._over = True
+        return [*self._role(), {**self._chunk([]), "usage": chat_usage_members(self._counts.usage)}]
 
     def _start(self, message: Json) -> list[Json]:
         self._counts.take(message.get("usage"))

@@ -59,6 +59,10 @@ class ChunksFromResponses:
             return out + self._end(event, kind)
         return out
 
+    def rest(self) -> list[Json]:
+        """What follows the last event: nothing, since that one has it all."""
+        return []
+
     def _begin(self, event: Json) -> list[Json]:
         if self._id:
             return []
