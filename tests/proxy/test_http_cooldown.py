@@ -151,6 +151,7 @@ def test_content_is_no_success_before_the_stream_has_ended(client: httpx.Client,
     wait_until(lambda: wire.stream(client, two.model).broken, "The trial is cut")
     cooled, again = two.events("first", count=2)
     assert (cooled["reason"], again["reason"]) == ("rate_limited", "failures")  # one failure of a trial is enough
+    assert again["consecutive_count"] == 1  # content alone has not reset the count
     assert two.backend_when("first", status="cooling")["consecutive_429_count"] == 1
     assert two.asked()["first"] == 2
 
