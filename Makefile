@@ -14,7 +14,7 @@ help:
 	@echo "make up      serve AgentHub on http://127.0.0.1:9190 (installs first, the first time)"
 	@echo "make test    run all tests; with ARGS=\"tests/proxy -x\" some of them"
 	@echo "make demo    serve with a stand-in provider and live traffic"
-	@echo "make torture kill -9 for long: thousands of journal writers and flushers, a hundred hubs"
+	@echo "make torture for long: kill -9 of thousands of journal writers and a hundred hubs, 10,000 requests in chaos"
 	@echo "make lint    style, types and lock files"
 	@echo "make bench   measure performance beside other proxies"
 	@echo "make docs    build the documentation into site/"
@@ -37,7 +37,7 @@ test:
 torture:
 	$(call SETUP,dev)
 	TORTURE_KILLS=$${TORTURE_KILLS:-3000} TORTURE_HUB_KILLS=$${TORTURE_HUB_KILLS:-100} \
-	  $(BIN)/python -m pytest tests/faults $(ARGS)
+	  TORTURE_CHAOS=$${TORTURE_CHAOS:-10000} $(BIN)/python -m pytest tests/faults $(ARGS)
 
 lint:
 	$(call SETUP,dev)

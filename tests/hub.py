@@ -133,10 +133,11 @@ class Hub:
                 continue
         self._process.wait(STOP_SECONDS)
 
-    def pids(self) -> list[int]:
-        """Its processes, the parent first."""
+    def pid(self, part: str) -> int:
+        """The id of its only process that is a `part`: web, flusher or worker."""
         assert self._process is not None
-        return [self._process.pid, *_children(self._process.pid)]
+        [found] = [pid for pid in _children(self._process.pid) if _command(pid)[-2:] == ["agenthub", part]]
+        return found
 
     def log(self) -> str:
         """What it has written since its last start."""
@@ -208,6 +209,14 @@ class Hub:
     def record(self, model: str) -> dict[str, Any]:
         """The only usage record of a model."""
         return self.records(model, count=1)[0]
+
+
+def _command(pid: int) -> list[str]:
+    """The words of a process's command line; none of one that has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:-1]
+    except OSError:
+        return []
 
 
 def _children(parent: int) -> list[int]:

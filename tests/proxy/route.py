@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import Any
 from uuid import uuid4
 
@@ -98,11 +99,13 @@ def make_route(
 ) -> Route:
     """Make a model with backends, one pool after the other, and come back when the proxy serves it.
 
-    `addresses`, `fields` and `mappings` say what is special of a backend: its base URL, its fields, its mapping.
+    `addresses`, `fields` and `mappings` say what is special of a backend: its base URL, its fields, its mapping. Where
+    there are more names than pools, the last pool gets the rest.
     """
     model = f"model-{uuid4().hex[:12]}"
     ids = {}
-    for name, pool in zip(names, _pools(hub), strict=False):
+    pools = _pools(hub)
+    for name, pool in zip(names, chain(pools, repeat(pools[-1])), strict=False):
         mapping = {"native_id": f"native-{name}", "cost": PRICES, **(mappings or {}).get(name, {})}
         backend = {
             "name": f"{model}-{name}",
