@@ -37,6 +37,14 @@ class CheckFailed(Exception):
     """What a check has found wrong."""
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What has come of a check: whether its component is well, and what was found."""
+
+    ok: bool
+    finding: Finding
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     """One check before it is run."""
@@ -46,6 +54,7 @@ class Check:
     parameters: Mapping[str, Any] = field(repr=False)
     timeout_seconds: float
     allow_private: bool
+    of_host: bool = False  # what it finds is an alert, and no error: a machine under load works all the same
     function: Callable[..., Any] | None = None  # of a callable; None where none of its path is registered here
 
 
@@ -72,8 +81,8 @@ def components_check(*, now: float, node: str) -> int:
     due = components_due(now=now, node=node, most=MOST_IN_A_PASS)
     registered = callables() if due else {}
     checks = [_prepared(component, registered) for component in due]
-    for place, finding in as_finished([partial(check_run, check) for check in checks], at_once=MOST_AT_ONCE):
-        _note(checks[place], finding)
+    for place, outcome in as_finished([partial(check_run, check) for check in checks], at_once=MOST_AT_ONCE):
+        _note(checks[place], outcome)
     return len(checks)
 
 
@@ -84,29 +93,36 @@ def _prepared(component: Component, registered: Mapping[str, Callable[..., Any]]
         parameters=component.parameters,
         timeout_seconds=component.timeout_seconds,
         allow_private=settings.ENVIRONMENT.allow_private_upstreams,
+        of_host=component.kind == Kind.HOST,
         function=registered.get(component.parameters.get("path", "")),
     )
 
 
-def _note(check: Check, finding: Finding | None) -> None:
-    if finding is None:
+def _note(check: Check, outcome: Outcome | None) -> None:
+    if outcome is None:
         component_unknown(name=check.name, text=f"{check.parameters.get('path')} is not registered here.")
         return
-    ok = finding.level is not Level.CRITICAL
-    component_report(name=check.name, ok=ok, text=finding.text, level=finding.level)
+    component_report(name=check.name, ok=outcome.ok, text=outcome.finding.text, level=outcome.finding.level)
 
 
-async def check_run(check: Check) -> Finding | None:
-    """What a check finds, within its time; None for one that can't be run here. Whatever goes wrong is a finding."""
+async def check_run(check: Check) -> Outcome | None:
+    """What comes of a check, within its time; None where it can't be run here. What goes wrong is an outcome too."""
     try:
         async with asyncio.timeout(check.timeout_seconds):
-            return await _RUNNERS[check.kind](check)
+            finding = await _RUNNERS[check.kind](check)
     except TimeoutError:
-        return Finding(Level.CRITICAL, f"it was not done within {check.timeout_seconds:g} s")
+        return _failed(f"it was not done within {check.timeout_seconds:g} s")
     except (CheckFailed, OutboundError) as problem:
-        return Finding(Level.CRITICAL, str(problem))
+        return _failed(str(problem))
     except Exception as problem:  # noqa: BLE001 - the edge of a check: it must not touch the others
-        return Finding(Level.CRITICAL, f"{type(problem).__name__}: {problem}")
+        return _failed(f"{type(problem).__name__}: {problem}")
+    if finding is None:
+        return None
+    return Outcome(check.of_host or finding.level is not Level.CRITICAL, finding)
+
+
+def _failed(text: str) -> Outcome:
+    return Outcome(False, Finding(Level.CRITICAL, text))
 
 
 async def _http(check: Check) -> Finding:

@@ -18,7 +18,7 @@ class ErrorAppended(Func):
         # A list of one: both databases can join lists, and the text of it is the same for both.
         super().__init__(F("errors"), Value(json.dumps([{"at": at, "text": text[:LONGEST_TEXT]}])), **extra)
 
-    def as_sqlite(self, compiler: Any, _connection: Any, **_context: Any) -> Any:
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:  # noqa: ARG002 - named by Django
         """For SQLite, where JSON is text."""
         errors, errors_params = compiler.compile(self.source_expressions[0])
         entry, entry_params = compiler.compile(self.source_expressions[1])
@@ -28,7 +28,7 @@ class ErrorAppended(Func):
         )
         return sql, (*errors_params, *(*errors_params, *entry_params) * 2)
 
-    def as_postgresql(self, compiler: Any, _connection: Any, **_context: Any) -> Any:
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:  # noqa: ARG002 - named by Django
         """For PostgreSQL."""
         errors, errors_params = compiler.compile(self.source_expressions[0])
         entry, entry_params = compiler.compile(self.source_expressions[1])

@@ -1,7 +1,7 @@
 """What happens to components: they are registered, beat, report, are swept, paused and forgotten.
 
-A beat and a report are one conditional statement each, and so is each half of a sweep: they may come twice, late and
-from any number of processes at once.
+A beat and a report are conditional statements, and so is each half of a sweep: they may come twice, late and from any
+number of processes at once.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from heartbeat.rules.host import Level
 from heartbeat.rules.lateness import LONGEST_TEXT, SETTLED, TIMEOUT, ComponentStatus
 from heartbeat.services.appended import ErrorAppended
 
-COMPONENT_ERROR, COMPONENT_WARNING = "component_error", "component_warning"
+COMPONENT_ERROR, HOST_CRITICAL, COMPONENT_WARNING = "component_error", "host_critical", "component_warning"
 FORGOTTEN_AFTER = timedelta(days=1)
 """A process that has not beaten for so long does not come back."""
 
@@ -111,6 +111,16 @@ def component_beat(
     found = Component.objects.filter(name=name)
     if sequence is not None:
         found = found.filter(Q(sequence__lt=sequence) | ~Q(status=ComponentStatus.HEALTHY))
+    seen: dict[str, Any] = {
+        "last_seen": _moment(at),
+        "sequence": F("sequence") + 1 if sequence is None else sequence,
+        "level": level,
+        "note": note[:LONGEST_TEXT],
+        **_deadlines(at),
+    }
+    # Nearly always it was well before, and then there is little to say.
+    if found.filter(status=ComponentStatus.HEALTHY, error_after__gte=at).update(**seen):
+        return True
     overdue = _overdue(at)
     steady = Q(status__in=(ComponentStatus.HEALTHY, ComponentStatus.PAUSED))
     return bool(
@@ -120,8 +130,6 @@ def component_beat(
                 default=Value(ComponentStatus.HEALTHY),
                 output_field=CharField(),
             ),
-            last_seen=_moment(at),
-            sequence=F("sequence") + 1 if sequence is None else sequence,
             transitions=Case(
                 When(overdue, then=F("transitions") + 2),
                 When(steady, then=F("transitions")),
@@ -129,9 +137,7 @@ def component_beat(
                 output_field=BigIntegerField(),
             ),
             errors=Case(When(overdue, then=_timeout(at)), default=F("errors"), output_field=JSONField()),
-            level=level,
-            note=note[:LONGEST_TEXT],
-            **_deadlines(at),
+            **seen,
         )
     )
 
@@ -204,12 +210,14 @@ def components_prune(*, now: datetime) -> int:
 
 
 def components_alert() -> int:
-    """Raise an alert for each component in error and each warning of a check, and resolve those that are over; how
-    many were raised or resolved."""
+    """Raise an alert for each component in error and each bad finding of a check that is not, and resolve those that
+    are over; how many were raised or resolved."""
     error = Component.objects.filter(status=ComponentStatus.ERROR)
-    warned = Component.objects.filter(level=Level.WARNING).exclude(status__in=SETTLED)
-    return _alerts_of(COMPONENT_ERROR, "critical", error, "is in error") + _alerts_of(
-        COMPONENT_WARNING, "warning", warned, "warns"
+    others = Component.objects.exclude(status__in=SETTLED)
+    return (
+        _alerts_of(COMPONENT_ERROR, "critical", error, "is in error")
+        + _alerts_of(HOST_CRITICAL, "critical", others.filter(level=Level.CRITICAL), "finds")
+        + _alerts_of(COMPONENT_WARNING, "warning", others.filter(level=Level.WARNING), "warns")
     )
 
 

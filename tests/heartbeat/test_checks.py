@@ -16,9 +16,10 @@ from heartbeat import callables as registry
 from heartbeat import checks
 from heartbeat.callables import component_check
 from heartbeat.component_checks import backends, certificate, disk, load, memory, ports, processes
-from heartbeat.models import Component
+from heartbeat.models import Alert, Component
+from heartbeat.rules.components import Kind
 from heartbeat.rules.host import Finding, Level
-from heartbeat.services.components import component_check_now, component_pause, component_register
+from heartbeat.services.components import component_check_now, component_pause, component_register, components_alert
 from providers.rules.table import ErrorKind
 from providers.services.backends import backend_error
 from tests.certificates import issued
@@ -52,8 +53,8 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., Any]]
     return register
 
 
-def add(name: str, kind: str, parameters: dict[str, Any], **values: Any) -> Component:
-    return component_register(name=name, values={"check_kind": kind, "parameters": parameters, **values})
+def add(name: str, check: str, parameters: dict[str, Any], **values: Any) -> Component:
+    return component_register(name=name, values={"check_kind": check, "parameters": parameters, **values})
 
 
 def run(now: float | None = None) -> int:
@@ -160,6 +161,25 @@ def test_a_warning_is_a_beat_all_the_same(registered: Any) -> None:
     run()
     component = Component.objects.get()
     assert (component.status, component.level, component.note) == ("healthy", "warning", "nearly full")
+
+
+def test_what_is_found_at_the_machine_is_an_alert_and_no_error(registered: Any) -> None:
+    def full() -> Finding:
+        return Finding(Level.CRITICAL, "full")
+
+    def broken() -> None:
+        raise OSError("no such disk")
+
+    for function in (full, broken):
+        add(function.__name__, "callable", {"path": registered(function)}, kind=Kind.HOST)
+    run()
+    components_alert()
+    assert found("full") == ("healthy", "full")
+    assert found("broken")[0] == "error"
+    assert sorted(Alert.objects.values_list("rule", "source", "severity")) == [
+        ("component_error", "component:broken", "critical"),
+        ("host_critical", "component:full", "critical"),
+    ]
 
 
 def test_checks_run_twice_in_an_interval_and_only_where_they_belong() -> None:

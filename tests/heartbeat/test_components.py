@@ -116,13 +116,13 @@ def test_the_first_report_of_an_error_after_an_outage_finds_the_outage() -> None
     assert Component.objects.get().note == "burnt"
 
 
-def test_a_beat_is_one_statement() -> None:
+def test_a_beat_of_what_is_well_is_one_statement() -> None:
     made()
-    with CaptureQueriesContext(
-        connection,
-    ) as asked:
+    component_beat(name="part")
+    with CaptureQueriesContext(connection) as asked:
         component_beat(name="part")
     assert len(asked) == 1
+    assert shown() == ("healthy", 1, [])
 
 
 def test_a_sweep_is_two_statements_however_many_there_are() -> None:
