@@ -4,9 +4,11 @@ It owns the lifespan, because neither Django's handler nor a router of Channels 
 must end the process, not leave a server that answers errors.
 """
 
+import asyncio
 import logging
 import os
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agenthub.settings")
 
@@ -15,6 +17,8 @@ from django.core.asgi import get_asgi_application
 django_application = get_asgi_application()
 
 from agenthub.browsers import answer_options, readable_by_pages  # noqa: E402 - models can be imported only now
+from agenthub.core.bridge import in_thread  # noqa: E402
+from agenthub.core.events import LoopEnded, LoopTurned, publish  # noqa: E402
 from proxy.app import ProxyApp  # noqa: E402
 from proxy.asgi_client import Message, Receive, Send  # noqa: E402
 from proxy.lifespan import proxy_lifespan  # noqa: E402
@@ -24,6 +28,8 @@ logger = logging.getLogger(__name__)
 V1 = "/v1/"
 READS = ("/v1/models", "/v1/key", "/v1/usage")
 """Below /v1/, Django serves what only reads."""
+
+TURN_SECONDS = 5.0
 
 
 class Hub:
@@ -62,6 +68,7 @@ class Hub:
             await receive()
             try:
                 self._proxy = ProxyApp(await stack.enter_async_context(proxy_lifespan()))
+                await stack.enter_async_context(_turning())
             except Exception as problem:
                 # The edge of the start: the server ends with this message.
                 logger.exception("start_failed")
@@ -71,6 +78,24 @@ class Hub:
             await receive()
         self._proxy = None
         await send({"type": "lifespan.shutdown.complete"})
+
+
+@asynccontextmanager
+async def _turning() -> AsyncIterator[None]:
+    """Say that the event loop turns as long as it does, and at the end that it is not to be expected any more."""
+
+    async def turn() -> None:
+        while True:
+            publish(LoopTurned("web"))
+            await asyncio.sleep(TURN_SECONDS)
+
+    turning = asyncio.create_task(turn(), name="turning")
+    try:
+        yield
+    finally:
+        turning.cancel()
+        for part in ("routing", "web"):
+            await in_thread(publish, LoopEnded(part))
 
 
 def _is_read(method: str, path: str) -> bool:

@@ -27,10 +27,34 @@ JOBS: tuple[Job, ...] = (
         help="Brings the rolling figures of backends up to date, each stats_refresh_interval_seconds.",
     ),
     Job(
+        name="backends_probe",
+        task="heartbeat.tasks.backends_probe",
+        every_seconds=5,
+        help="Probes backends: each every health_check_interval_seconds, one that is down every 5 seconds.",
+    ),
+    Job(
+        name="components_sweep",
+        task="heartbeat.tasks.components_sweep",
+        every_seconds=5,
+        help="Finds components that have not beaten in time, and raises and resolves their alerts.",
+    ),
+    Job(
+        name="components_check",
+        task="heartbeat.tasks.components_check",
+        every_seconds=5,
+        help="Runs the checks of components that are due.",
+    ),
+    Job(
         name="usage_prune",
         task="heartbeat.tasks.usage_prune",
         every_seconds=3600,
         help="Deletes per-request usage records older than usage_retention_days; the sums stay.",
+    ),
+    Job(
+        name="components_prune",
+        task="heartbeat.tasks.components_prune",
+        every_seconds=3600,
+        help="Forgets processes that have not beaten for a day.",
     ),
     Job(
         name="alerts_prune",

@@ -1,6 +1,10 @@
 """What heartbeat does about the news of other parts. Joined to the events by the root (`agenthub/apps.py`)."""
 
-from agenthub.core.events import AlertRaised, AlertResolved, subscribe
+import os
+
+from agenthub.core.events import AlertRaised, AlertResolved, LoopEnded, LoopTurned, subscribe
+from agenthub.core.logs import PROCESS_NAME_VARIABLE
+from heartbeat.beats import beats
 from heartbeat.services.alerts import alert_raise, alert_resolve
 
 
@@ -9,6 +13,10 @@ def subscribe_all() -> None:
     them may write to the database."""
     subscribe(AlertRaised, _raised)
     subscribe(AlertResolved, _resolved)
+    # Only processes that `agenthub up` has started are expected to live: no command that a person runs is.
+    if PROCESS_NAME_VARIABLE in os.environ:
+        subscribe(LoopTurned, lambda event: beats.turned(event.part))
+        subscribe(LoopEnded, lambda event: beats.ended(event.part))
 
 
 def _raised(event: AlertRaised) -> None:

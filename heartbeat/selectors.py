@@ -1,11 +1,80 @@
-"""Reads of alerts."""
+"""Reads of alerts and components."""
 
-from django.db.models import QuerySet
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
 
-from heartbeat.models import Alert
+from django.db.models import Max, QuerySet
+
+from agenthub.core.clock import epoch_seconds
+from heartbeat.models import Alert, Component
+from heartbeat.rules.alerting import AlertState
+from heartbeat.rules.components import ALIASES
+from heartbeat.rules.lateness import ComponentStatus, Overall, overall
+
+_WORST_FIRST = (
+    ComponentStatus.ERROR,
+    ComponentStatus.LATE,
+    ComponentStatus.UNKNOWN,
+    ComponentStatus.NEW,
+    ComponentStatus.HEALTHY,
+    ComponentStatus.PAUSED,
+)
 
 
 def alerts(*, state: str = "") -> QuerySet[Alert]:
     """All alerts, those that were seen last first; only those of one state where it is named."""
     found = Alert.objects.order_by("-last_seen_at", "-id")
     return found.filter(state=state) if state else found
+
+
+def alerts_open() -> QuerySet[Alert]:
+    """Alerts that are not resolved, those that were seen last first."""
+    return alerts().exclude(state=AlertState.RESOLVED)
+
+
+def components(*, kind: str = "") -> list[Component]:
+    """All components by name, as they are at this moment; only those of one kind (or its other name) if it is named."""
+    found = Component.objects.order_by("name")
+    if kind:
+        found = found.filter(kind=ALIASES.get(kind, kind))
+    now = epoch_seconds()
+    rows = list(found)
+    for component in rows:
+        component.status = component.status_at(now)
+    return rows
+
+
+def component_named(name: str) -> Component | None:
+    """A component as it is at this moment; for the other name of a part of AgentHub, the worst of these parts."""
+    if name in ALIASES:
+        of_kind = components(kind=name)
+        return min(of_kind, key=lambda each: _WORST_FIRST.index(ComponentStatus(each.status)), default=None)
+    component = Component.objects.filter(name=name).first()
+    if component is not None:
+        component.status = component.status_at(epoch_seconds())
+    return component
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulse:
+    """How all components together are."""
+
+    status: Overall
+    counts: dict[str, int]  # by status, and `total`
+    last_heartbeat: datetime | None
+    troubled: tuple[Component, ...]  # neither healthy nor paused, by name
+
+
+def pulse() -> Pulse:
+    """The state of all components at this moment, also when no sweep has run for long."""
+    rows = components()
+    statuses = [ComponentStatus(component.status) for component in rows]
+    counted = Counter(statuses)
+    well = (ComponentStatus.HEALTHY, ComponentStatus.PAUSED)
+    return Pulse(
+        status=overall(statuses),
+        counts={"total": len(rows)} | {status.value: counted[status] for status in ComponentStatus},
+        last_heartbeat=Component.objects.aggregate(newest=Max("last_seen"))["newest"],
+        troubled=tuple(component for component in rows if component.status not in well),
+    )

@@ -1,12 +1,58 @@
 """The jobs as tasks: each calls one service."""
 
+from threading import BoundedSemaphore
+
 from celery import shared_task
 from django.core.cache import cache
 
-from agenthub.core.clock import utc_now
+from agenthub.core.clock import epoch_seconds, utc_now
 from agenthub.core.settings_store import runtime_settings
-from heartbeat.services import alerts
+from heartbeat import checks, metrics
+from heartbeat.beats import node_name
+from heartbeat.services import alerts, components
+from providers import probes
 from providers.services import cooldowns, health, usage
+
+# A pass that waits for something slow leaves the threads of the worker to others; the next pass takes what is due.
+_probing = BoundedSemaphore(2)
+_checking = BoundedSemaphore(1)
+
+
+@shared_task
+def backends_probe() -> int:
+    """Probe backends that are due; how many were."""
+    if not _probing.acquire(blocking=False):
+        return 0
+    try:
+        return probes.backends_probe(now=utc_now())
+    finally:
+        _probing.release()
+
+
+@shared_task
+def components_check() -> int:
+    """Run the checks of components that are due; how many were."""
+    if not _checking.acquire(blocking=False):
+        return 0
+    try:
+        return checks.components_check(now=epoch_seconds(), node=node_name())
+    finally:
+        _checking.release()
+
+
+@shared_task
+def components_sweep() -> int:
+    """Find components that have not beaten in time, and tell of them; how many there were."""
+    found = components.components_sweep(now=epoch_seconds())
+    components.components_alert()
+    metrics.components_show()
+    return found
+
+
+@shared_task
+def components_prune() -> int:
+    """Forget processes that have not beaten for long; how many."""
+    return components.components_prune(now=utc_now())
 
 
 @shared_task

@@ -1,11 +1,16 @@
-"""The management API of alerts, below /api/admin/."""
+"""The management API of alerts and components, below /api/admin/."""
 
 from django.urls import URLPattern, URLResolver, path
 
 from heartbeat.api.alerts import AlertAcknowledgeView, AlertResolveView, AlertsView
+from heartbeat.api.components import ComponentBeatView, ComponentCheckView, ComponentsView, ComponentView
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("alerts", AlertsView.as_view(), name="alerts"),
     path("alerts/<str:alert_id>/acknowledge", AlertAcknowledgeView.as_view(), name="alert-acknowledge"),
     path("alerts/<str:alert_id>/resolve", AlertResolveView.as_view(), name="alert-resolve"),
+    path("components", ComponentsView.as_view(), name="components"),
+    path("components/<str:name>", ComponentView.as_view(), name="component"),
+    path("components/<str:name>/beat", ComponentBeatView.as_view(), name="component-beat"),
+    path("components/<str:name>/check", ComponentCheckView.as_view(), name="component-check"),
 ]

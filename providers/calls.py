@@ -5,13 +5,15 @@ models, or a handshake.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from agenthub.core.outbound import Answer, fetch, reach
 from agenthub.core.outbound_errors import AnswerInvalid, ConnectFailed, OutboundError, TlsFailed, TlsNotSpoken
+from agenthub.core.side_by_side import as_finished
 from providers.rules.azure import is_classic
 from providers.rules.base_url import base_url_put_right
 from providers.rules.diagnosis import (
@@ -76,6 +78,19 @@ class Outcome:
 def calls_run(calls: list[Call]) -> list[Outcome]:
     """Send them all at once, each within twice its time with what follows it; the outcomes are in their order."""
     return _run(_together(calls))
+
+
+def probes_run(calls: list[Call]) -> Iterator[tuple[int, Outcome]]:
+    """Send them side by side, each within its time and without anything that follows; place and outcome of each, the
+    first that is done first."""
+    return as_finished([partial(_probed, call) for call in calls], at_once=MOST_AT_ONCE)
+
+
+async def _probed(call: Call) -> Outcome:
+    try:
+        return await _sent(call)
+    except OutboundError as problem:
+        return Outcome(Diagnosis(problem.code, str(problem)))
 
 
 def reach_run(url: str, *, way: Way, allow_private: bool, timeout_seconds: float) -> None:

@@ -1,22 +1,28 @@
-"""Tests of backends, discovery of their models, and whether they can be reached: what operators ask of an upstream."""
+"""Tests of backends, discovery of their models, whether they can be reached, and the probes of their health."""
 
+import logging
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.conf import settings
 
+from agenthub.core.clock import utc_now
 from agenthub.core.crypto import Unreadable
 from agenthub.core.outbound_errors import OutboundError
 from agenthub.core.settings_store import runtime_settings
-from providers.calls import Call, Outcome, calls_run, models_of, reach_run
+from providers.calls import Call, Outcome, calls_run, models_of, probes_run, reach_run
 from providers.models import Backend
 from providers.rules.azure import DEFAULT_API_VERSION, api_version_of
 from providers.rules.diagnosis import Diagnosis
 from providers.rules.discovery import Proposal, listed_models, proposals
 from providers.rules.probing import auth_headers, probe_path, trial_completion
 from providers.rules.redaction import response_summary
-from providers.rules.table import ApiKind, ErrorKind
+from providers.rules.table import ApiKind, ErrorKind, Probe
 from providers.services.backends import backend_tested
+from providers.services.health import backend_probed, backends_claim, health_expire
 from providers.services.keys import api_key_opened, extra_headers_opened, way_opened
+
+log = logging.getLogger(__name__)
 
 REACH_SECONDS = 2.0
 
@@ -120,6 +126,45 @@ def _noted(backend: Backend, call: Call, outcome: Outcome) -> Tested:
         response="" if diagnosis.ok else summary,
         error_cleared=cleared,
     )
+
+
+def backends_probe(*, now: datetime) -> int:
+    """Probe every enabled backend that is due, side by side, and note each outcome as it comes; how many there were.
+
+    Nothing is billed, unless the operator has chosen a completion for a backend.
+    """
+    settings = runtime_settings()
+    health_expire(now=now, settings=settings)
+    probes = []
+    for backend in backends_claim(now=now, settings=settings):
+        try:
+            probes.append((backend, _probe(backend)))
+        except (NoMapping, Unreadable) as problem:
+            log.warning("probe_impossible", extra={"backend": backend.id, "reason": type(problem).__name__})
+    for place, outcome in probes_run([call for _, call in probes]):
+        _probe_noted(*probes[place], outcome)
+    return len(probes)
+
+
+def _probe(backend: Backend) -> Call:
+    if backend.probe == Probe.COMPLETION:
+        return _trial(backend)
+    return _call(backend, probe_path(runtime_settings().health_probe_endpoint))
+
+
+def _probe_noted(backend: Backend, call: Call, outcome: Outcome) -> None:
+    answer = outcome.answer
+    state = backend_probed(
+        backend_id=backend.id,
+        status_code=answer.status if answer else None,
+        latency_ms=answer.latency_ms if answer else None,
+        reason=outcome.diagnosis.message,
+        trial=call.trial,
+        now=utc_now(),
+    )
+    if not outcome.diagnosis.ok:
+        found = {"backend": backend.id, "state": state, "reason": outcome.diagnosis.message}
+        log.info("probe_failed", extra=found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,19 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.db.models import Prefetch, QuerySet
 
+from agenthub.core.clock import utc_now
 from agenthub.core.crypto import Unreadable, masked
 from agenthub.core.money import picodollars_from_usd
+from agenthub.core.settings_store import runtime_settings
 from agenthub.core.tls import certificate_summary
-from providers.models import Backend, CooldownEvent, ModelMapping, Pool
+from providers.models import Backend, BackendHealth, CooldownEvent, ModelMapping, Pool
 from providers.models import ModelRoute as RouteRow
+from providers.rules.health import stale_after_seconds
 from providers.rules.outgoing_proxy import outgoing_proxy_masked
 from providers.rules.table import (
     ApiKind,
@@ -47,21 +50,21 @@ def routing_pools() -> tuple[PoolEntry, ...]:
     marked so and opens again is unmarked.
     """
     backends: dict[int, list[BackendEntry]] = {}
+    since = utc_now() - timedelta(seconds=stale_after_seconds(runtime_settings().health_check_interval_seconds))
     for backend in backends_with_mappings().order_by("id"):
-        backends.setdefault(backend.pool_id, []).append(_backend_entry(backend))
+        backends.setdefault(backend.pool_id, []).append(_backend_entry(backend, health_since=since))
     return tuple(
         PoolEntry(pool.name, pool.order, Strategy(pool.strategy), tuple(backends.get(pool.pk, ())))
         for pool in Pool.objects.all()
     )
 
 
-def _backend_entry(backend: Backend) -> BackendEntry:
+def _backend_entry(backend: Backend, *, health_since: datetime) -> BackendEntry:
     try:
         api_key, headers, way, problem = api_key_opened(backend), extra_headers_opened(backend), way_opened(backend), ""
     except Unreadable as unreadable:
         api_key, headers, way, problem = "", {}, Way(), str(unreadable)
     backend_key_checked(backend, problem=problem)
-    health = getattr(backend, "health", None)
     return BackendEntry(
         id=backend.id,
         name=backend.name,
@@ -84,12 +87,19 @@ def _backend_entry(backend: Backend) -> BackendEntry:
         error_kind=ErrorKind(backend.error_kind),
         error_reason=backend.error_reason,
         error_since=_epoch(backend.error_since),
-        health=HealthState(health.state) if health else HealthState.UNKNOWN,
+        health=_known_health(getattr(backend, "health", None), health_since),
         cooldown_until=_epoch(backend.cooldown_until),
         consecutive_429_count=backend.consecutive_429_count,
         reset_count=backend.reset_count,
         mappings=tuple(_mapping_entry(mapping) for mapping in backend.mappings.all()),
     )
+
+
+def _known_health(health: BackendHealth | None, since: datetime) -> HealthState:
+    """What was found out since then; what is older is unknown, not bad."""
+    if health is None or not any(at is not None and at >= since for at in (health.last_check_at, health.live_at)):
+        return HealthState.UNKNOWN
+    return HealthState(health.state)
 
 
 def _mapping_entry(mapping: ModelMapping) -> MappingEntry:

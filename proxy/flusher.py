@@ -15,7 +15,7 @@ from django.db import DatabaseError, DataError, IntegrityError, connection
 from prometheus_client import Counter, Gauge
 
 from agenthub.core.clock import epoch_seconds, monotonic_seconds, utc_now
-from agenthub.core.events import AlertRaised, AlertResolved, publish
+from agenthub.core.events import AlertRaised, AlertResolved, LoopEnded, LoopTurned, publish
 from agenthub.core.params import RuntimeSettings
 from agenthub.core.settings_store import runtime_settings
 from providers.rules.usage import UsageRow
@@ -66,11 +66,17 @@ class Flusher:
         _remove_abandoned(self.folder)
         backoff = POLL_SECONDS
         while not stop.wait(backoff):
-            backoff = POLL_SECONDS if self._attempt() else min(backoff * 2, LONGEST_BACKOFF_SECONDS)
+            flushed = self._attempt()
+            backoff = POLL_SECONDS if flushed else min(backoff * 2, LONGEST_BACKOFF_SECONDS)
+            publish(LoopTurned("flusher"))
+            if flushed:
+                publish(LoopTurned("journal"))
             self._check_size()
             self._tell()
         self._attempt()
         self.close()
+        for part in ("journal", "flusher"):
+            publish(LoopEnded(part))
 
     def flush(self) -> int:
         """Bring all that stands in the journal now into the database; the answer is how many records were new."""

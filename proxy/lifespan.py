@@ -13,7 +13,7 @@ from django.db import DatabaseError, InterfaceError
 from agenthub.core import clock
 from agenthub.core.bridge import in_thread
 from agenthub.core.clock import utc_now
-from agenthub.core.events import RoutingChanged, subscribe
+from agenthub.core.events import LoopTurned, RoutingChanged, publish, subscribe
 from agenthub.core.timezones import time_zone
 from providers.services.cooldowns import cooldowns_expire
 from proxy import metrics, runtime, snapshot
@@ -131,6 +131,7 @@ async def _follow(made: Runtime, changed: asyncio.Event) -> None:
             # The edge of this loop: it must go on, whatever one reading has met.
             logger.exception("snapshot_failed")
             continue
+        publish(LoopTurned("routing"))
         if found is not made.snapshot:
             # In one step, so that what /v1/models lists and what is served never differ.
             made.apply(snapshot.install(found))

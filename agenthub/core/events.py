@@ -40,6 +40,21 @@ class AlertResolved:
     scope: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class LoopTurned:
+    """The main loop of a part of this process has gone round. Published from any thread, as often as it likes: its
+    listener only remembers it."""
+
+    part: str  # "web", "routing", "flusher", "journal", "worker" or "scheduler"
+
+
+@dataclass(frozen=True, slots=True)
+class LoopEnded:
+    """The main loop of a part has ended in good order. Published from worker threads, never on an event loop."""
+
+    part: str
+
+
 Event = TypeVar("Event")
 
 _listeners: dict[type[Any], list[Callable[[Any], None]]] = defaultdict(list)

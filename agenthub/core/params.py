@@ -59,6 +59,9 @@ class RuntimeSettings:
     emergency_rpm_fraction: float = _param(
         0.10, at_least=0, at_most=1, help="Part of rpm_limit that the emergency channel may use when all is exhausted."
     )
+    health_check_interval_seconds: float = _param(
+        60, at_least=1, at_most=3600, help="Time between probes of a backend; one that is down is probed every 5 s."
+    )
     health_check_timeout_seconds: float = _param(10, at_least=0.1, at_most=300, help="Longest time of one probe.")
     health_probe_endpoint: str = _param("/models", help="Path below the base URL that probes GET; none: no probes.")
     max_pool_retries: int = _param(

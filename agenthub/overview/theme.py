@@ -35,6 +35,7 @@ NAVIGATION: list[Item] = [
         "items": [
             _to(_("Dashboard"), "monitoring", "admin:index") | {"active": _at_home},
             _to_list(_("Alerts"), "notifications", "heartbeat", "alert"),
+            _to_list(_("Components"), "ecg_heart", "heartbeat", "component"),
         ]
     },
     {

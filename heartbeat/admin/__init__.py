@@ -1,5 +1,5 @@
 """The admin of heartbeat; Django needs every class imported here."""
 
-from heartbeat.admin import alert
+from heartbeat.admin import alert, component
 
-__all__ = ["alert"]
+__all__ = ["alert", "component"]

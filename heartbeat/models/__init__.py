@@ -1,5 +1,6 @@
 """The rows of heartbeat; Django needs them all imported here."""
 
 from heartbeat.models.alert import Alert
+from heartbeat.models.component import Component
 
-__all__ = ["Alert"]
+__all__ = ["Alert", "Component"]

@@ -99,7 +99,7 @@ class BackendAdmin(TransferAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Backend | None = None) -> Any:
         """What it is, how it is, how much of it; a new one has no findings yet."""
         what: list[Any] = ["name", ("label", "pool"), "api_base_url", "api", "api_key", "no_api_key", "enabled"]
-        limits = [("rpm_limit", "burst"), ("tpm_limit", "max_concurrency"), ("timeout_seconds", "weight")]
+        limits = [("rpm_limit", "burst"), ("tpm_limit", "max_concurrency"), ("timeout_seconds", "weight"), "probe"]
         rest = [
             ("Limits", {"fields": limits}),
             ("Connection", {"classes": ["collapse"], "fields": CONNECTION_FIELDS}),

@@ -217,6 +217,7 @@ class BackendForm(forms.ModelForm):  # type: ignore[type-arg]
             "tpm_limit",
             "max_concurrency",
             "weight",
+            "probe",
             "ca_bundle",
             "services",
             "metadata",

@@ -21,7 +21,7 @@ from providers.models.backend import LARGEST_RPM, LARGEST_TIMEOUT_SECONDS
 from providers.rules.base_url import base_url_refusal
 from providers.rules.headers import header_refusal
 from providers.rules.outgoing_proxy import outgoing_proxy_refusal
-from providers.rules.table import ApiKind, Service
+from providers.rules.table import ApiKind, Probe, Service
 from providers.selectors import (
     api_key_masked,
     client_certificate_shown,
@@ -144,6 +144,7 @@ class BackendAnswer(serializers.ModelSerializer[Backend]):
             "tpm_limit",
             "max_concurrency",
             "weight",
+            "probe",
             "source",
             "metadata",
             "extra_headers",
@@ -235,6 +236,11 @@ class BackendInput(serializers.Serializer[Backend]):
     )
     weight = serializers.IntegerField(required=False, min_value=1, max_value=1000)
     enabled = serializers.BooleanField(required=False)
+    probe = serializers.ChoiceField(
+        required=False,
+        choices=[probe.value for probe in Probe],
+        help_text="How its health is probed; a completion is billed.",
+    )
     metadata = JsonObjectField(required=False)
     extra_headers = serializers.DictField(
         required=False,

@@ -9,7 +9,7 @@ from django.db import models
 
 from agenthub.core.fields import ShortIdField, UsdField
 from providers.models.pool import Pool
-from providers.rules.table import ApiKind, BackendStatus, ErrorKind, HealthState
+from providers.rules.table import ApiKind, BackendStatus, ErrorKind, HealthState, Probe
 
 LARGEST_RPM = 100_000
 LARGEST_TIMEOUT_SECONDS = 3600
@@ -114,6 +114,12 @@ class Backend(models.Model):
         help_text="Its share in a weighted pool.",
     )
     enabled = models.BooleanField(default=True, help_text="Off: no request is sent to it.")
+    probe = models.CharField(
+        max_length=16,
+        choices=[(probe.value, probe.value) for probe in Probe],
+        default=Probe.MODELS.value,
+        help_text="How its health is probed: by its list of models, not at all, or by a completion, which is billed.",
+    )
     status = models.CharField(
         max_length=16,
         choices=[(status.value, status.value) for status in BackendStatus],
@@ -270,8 +276,10 @@ class BackendHealth(models.Model):
     last_latency_ms = models.FloatField(null=True, blank=True)
     last_status_code = models.PositiveSmallIntegerField(null=True, blank=True)
     success_rate_5m = models.FloatField(null=True, blank=True)
+    tries_5m = models.PositiveIntegerField(default=0, help_text="The attempts that the success rate is of.")
     consecutive_failures = models.PositiveIntegerField(default=0)
-    last_check_at = models.DateTimeField(null=True, blank=True)
+    last_check_at = models.DateTimeField(null=True, blank=True, help_text="When a probe was last sent.")
+    live_at = models.DateTimeField(null=True, blank=True, help_text="When a request last said something of it.")
 
     class Meta:
         verbose_name = "backend health"

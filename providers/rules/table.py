@@ -59,6 +59,14 @@ class HealthState(StrEnum):
     DOWN = "down"
 
 
+class Probe(StrEnum):
+    """How the health of a backend is probed."""
+
+    MODELS = "models"  # a GET of the models, which costs nothing
+    NONE = "none"
+    COMPLETION = "completion"  # the smallest completion, which the upstream bills
+
+
 @dataclass(frozen=True, slots=True)
 class Prices:
     """Prices of one mapping in whole picodollars (1e-12 USD) per token; None where nobody set one."""

@@ -13,7 +13,9 @@ from agenthub.core.ids import short_id
 from agenthub.core.versions import bump
 from providers.models import Backend, BackendHealth, CooldownEvent, ModelMapping
 from providers.rules.discovery import Proposal
+from providers.rules.health import Condition
 from providers.rules.table import ErrorKind, HealthState
+from providers.services.conditions import condition_of, condition_set, tell_not_down
 from providers.services.keys import (
     API_KEY,
     CLIENT_CERTIFICATE,
@@ -64,11 +66,17 @@ def _tell_error_over(backend_id: str) -> None:
 
 @transaction.atomic
 def backend_recovered(backend_id: str) -> bool:
-    """A request succeeded: the count of 429s is 0 again and a spent quota refilled; False if there was neither."""
+    """A request succeeded: the count of 429s is 0 again, a spent quota refilled, and what was down is back.
+
+    False if there was none of it.
+    """
+    down = BackendHealth.objects.filter(backend_id=backend_id, state=HealthState.DOWN).exists()
+    if down:
+        condition_set(backend_id=backend_id, condition=Condition(HealthState.HEALTHY), live_at=utc_now())
     quota = Backend.objects.filter(id=backend_id, error_kind=ErrorKind.QUOTA).update(**_NO_ERROR)
     counted = Backend.objects.filter(id=backend_id, consecutive_429_count__gt=0).update(consecutive_429_count=0)
     if not quota and not counted:
-        return False
+        return down
     _settle_status(backend_id)
     bump("routing")
     if quota:
@@ -101,15 +109,14 @@ def backend_tested(
 
     A success proves the credentials; only a `trial` completion, which the upstream bills, proves the quota too.
     """
-    findings: dict[str, object] = {
-        "last_status_code": status_code,
-        "last_latency_ms": latency_ms,
-        "last_check_at": utc_now(),
-    }
-    if ok:
-        findings |= {"state": HealthState.HEALTHY.value, "consecutive_failures": 0}
-    if Backend.objects.filter(id=backend_id).exists():
-        BackendHealth.objects.update_or_create(backend_id=backend_id, defaults=findings)
+    health = BackendHealth.objects.filter(backend_id=backend_id).first()
+    condition_set(
+        backend_id=backend_id,
+        condition=Condition(HealthState.HEALTHY) if ok else condition_of(health),
+        last_status_code=status_code,
+        last_latency_ms=latency_ms,
+        last_check_at=utc_now(),
+    )
     disproved = (ErrorKind.CREDENTIALS, ErrorKind.QUOTA) if trial else (ErrorKind.CREDENTIALS,)
     return ok and backend_error_clear(backend_id, kinds=disproved)
 
@@ -284,6 +291,8 @@ def backend_delete(backend_id: str) -> bool:
         return False
     CooldownEvent.objects.filter(backend_id=backend_id, ended_at=None).update(ended_at=utc_now())
     backend.delete()
+    tell_not_down(backend_id)
+    _tell_error_over(backend_id)
     bump("routing")
     return True
 

@@ -42,6 +42,7 @@ PLAIN_FIELDS = (
     "tpm_limit",
     "max_concurrency",
     "weight",
+    "probe",
     "ca_bundle",
     "services",
     "metadata",

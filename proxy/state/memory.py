@@ -10,6 +10,7 @@ from collections.abc import Set as AbstractSet
 
 from agenthub.core.params import RuntimeSettings
 from providers.rules import cooldown as cooldowns
+from providers.rules.health import DOWN_EVERY_SECONDS
 from providers.rules.table import BackendEntry, BackendStatus, Candidate, ErrorKind, HealthState, RoutingTable
 from proxy.rules import bucket
 from proxy.rules.emergency import emergency_per_minute
@@ -29,6 +30,7 @@ class BackendState:
         "cooldown_began_at",
         "cooldown_until",
         "count_429",
+        "down_trial_after",
         "emergency_at",
         "emergency_tokens",
         "error_in_table",
@@ -41,6 +43,7 @@ class BackendState:
         "per_minute",
         "refilled_at",
         "reset_count",
+        "revived",
         "tokens",
         "tpm_at",
         "tpm_tokens",
@@ -71,6 +74,8 @@ class BackendState:
         self.error_kind = ErrorKind.NONE
         self.error_in_table = False
         self.trial_after = 0.0
+        self.down_trial_after = 0.0
+        self.revived = False  # a trial has succeeded at what the table still calls down
         self.window = OutcomeWindow(cooldowns.WINDOW_SECONDS)
 
     def refill(self, now: float) -> None:
@@ -130,6 +135,8 @@ class MemoryState:
             state.set_limit(backend.rpm_limit * share, max(1.0, backend.burst * share), now)
 
     def _apply_findings(self, state: BackendState, backend: BackendEntry, *, now: float, epoch: float) -> None:
+        if backend.health is not HealthState.DOWN:
+            state.revived = False
         if backend.cooldown_until is not None and backend.cooldown_until > epoch:
             until = now + backend.cooldown_until - epoch
             if until > state.cooldown_until:
@@ -183,7 +190,7 @@ class MemoryState:
         if state.error_kind is not ErrorKind.NONE:
             if state.error_kind is not ErrorKind.QUOTA or now < state.trial_after or state.trial_under_way:
                 return PassedOver(candidate, Reason.ERROR, detail=str(state.error_kind))
-        elif candidate.backend.health is HealthState.DOWN:
+        elif _down(state, candidate.backend) and (now < state.down_trial_after or state.trial_under_way):
             return PassedOver(candidate, Reason.DOWN)
         if now < state.cooldown_until:
             wait = state.cooldown_until - now
@@ -219,8 +226,11 @@ class MemoryState:
 
     def _take(self, state: BackendState, candidate: Candidate, now: float, tokens: Callable[[], int]) -> Lease:
         lease = Lease(candidate, now)
-        if state.half_open or state.error_kind is not ErrorKind.NONE:
+        down = _down(state, candidate.backend)
+        if state.half_open or state.error_kind is not ErrorKind.NONE or down:
             lease.trial = state.trial_under_way = True
+            if down:
+                state.down_trial_after = now + DOWN_EVERY_SECONDS
             if state.error_kind is ErrorKind.QUOTA:
                 state.trial_after = now + QUOTA_TRIAL_SECONDS
         if state.per_minute is not None:
@@ -285,9 +295,11 @@ class MemoryState:
         # A success of an attempt that began before the cooldown says nothing about the backend after it.
         if lease.taken_at <= state.cooldown_began_at and not lease.emergency:
             return False
-        cleared = state.count_429 > 0 or (lease.trial and state.error_kind is ErrorKind.QUOTA)
+        revived = lease.trial and _down(state, lease.candidate.backend)
+        cleared = state.count_429 > 0 or (lease.trial and state.error_kind is ErrorKind.QUOTA) or revived
         state.count_429 = 0
         if lease.trial:
+            state.revived = state.revived or revived
             state.half_open = False
             state.error_kind = ErrorKind.NONE
         return cleared
@@ -324,6 +336,9 @@ class MemoryState:
         state.failures_in_a_row += 1
         if lease.taken_at <= state.cooldown_began_at:
             return None
+        if lease.trial and _down(state, lease.candidate.backend):
+            return None  # it is left alone already, but for its trials
+        state.revived = False
         requests, successes = state.window.counts(now)
         if not (
             lease.trial
@@ -388,3 +403,8 @@ class MemoryState:
             half_open=state.half_open and now >= state.cooldown_until,
             error_kind=state.error_kind,
         )
+
+
+def _down(state: BackendState, backend: BackendEntry) -> bool:
+    """Whether a backend gets trials only, since probes have found it down."""
+    return backend.health is HealthState.DOWN and not state.revived

@@ -42,6 +42,7 @@ def form(**changes: Any) -> dict[str, Any]:
         "timeout_seconds": "120",
         "rpm_limit": "40",
         "weight": "1",
+        "probe": "models",
         "mappings-TOTAL_FORMS": "0",
         "mappings-INITIAL_FORMS": "0",
     }

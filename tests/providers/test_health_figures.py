@@ -31,16 +31,16 @@ def test_what_an_attempt_says_of_its_backend(outcome: str, status: int, said: bo
 
 def test_the_figures_of_a_backend_are_those_of_its_attempts() -> None:
     tries = [
-        Try("a", "ok", 200, 100),
-        Try("a", "rate_limited", 429, 3),
-        Try("b", "connect_timeout", 0, 5_000),
-        Try("a", "cancelled", 0, 9),
+        Try("a", "ok", 200, 100, 1.0),
+        Try("a", "rate_limited", 429, 3, 2.0),
+        Try("b", "connect_timeout", 0, 5_000, 3.0),
+        Try("a", "cancelled", 0, 9, 4.0),
         Try("c", "cancelled", 0, 9),
     ]
 
     assert live_figures(tries) == {
-        "a": LiveFigures(0.5, 100, 429),
-        "b": LiveFigures(0.0, None, None),
+        "a": LiveFigures(0.5, 100, 429, tries=2, last_success_at=1.0, last_said_at=2.0),
+        "b": LiveFigures(0.0, None, None, tries=1, last_said_at=3.0),
         "c": LiveFigures(None, None, None),
     }
 
@@ -72,7 +72,7 @@ def test_the_figures_of_the_last_five_minutes_are_stored() -> None:
 
 @pytest.mark.usefixtures("backends")
 def test_without_requests_the_rate_becomes_unknown_and_the_state_stays() -> None:
-    BackendHealth.objects.create(backend_id="bkd_a", state="down", success_rate_5m=0.2, last_latency_ms=7)
+    BackendHealth.objects.create(backend_id="bkd_a", state="down", success_rate_5m=0.2, tries_5m=5, last_latency_ms=7)
 
     assert backend_figures_refresh(now=NOON) == 1
 

@@ -3,14 +3,51 @@
 import warnings
 from typing import Any
 
-from celery.beat import EmbeddedService
+from celery.beat import EmbeddedService, Scheduler
 from celery.bootsteps import StartStopStep
 from celery.exceptions import SecurityWarning
 from django.core.management.base import BaseCommand
 
 from agenthub.celery import app
+from agenthub.core.events import LoopEnded, LoopTurned, publish
 
 THREADS = 4
+TURN_SECONDS = 5.0
+
+
+class TurningScheduler(Scheduler):
+    """Says after each look at what is due that it lives."""
+
+    def tick(self, *args: Any, **kwargs: Any) -> float:
+        """Send what is due; the seconds until the next look."""
+        seconds: float = super().tick(*args, **kwargs)
+        publish(LoopTurned("scheduler"))
+        return seconds
+
+
+class AliveStep(StartStopStep):
+    """Says that the worker lives, by a job of its own: one whose threads all hang runs nothing, whatever its loop
+    does."""
+
+    requires = ("celery.worker.components:Pool", "celery.worker.components:Timer")
+
+    def __init__(self, worker: Any, **kwargs: Any) -> None:
+        super().__init__(worker, **kwargs)
+        self._every: Any = None
+
+    def start(self, parent: Any) -> None:
+        """Begin with it."""
+        self._every = parent.timer.call_repeatedly(TURN_SECONDS, self._ask, (parent.pool,))
+
+    def stop(self, parent: Any) -> None:
+        """Say that it is not to be expected any more."""
+        if self._every is not None:
+            self._every.cancel()
+        for part in ("scheduler", "worker"):
+            publish(LoopEnded(part))
+
+    def _ask(self, pool: Any) -> None:
+        pool.apply_async(publish, (LoopTurned("worker"),), {}, callback=lambda _: None)
 
 
 class BeatStep(StartStopStep):
@@ -20,7 +57,7 @@ class BeatStep(StartStopStep):
 
     def __init__(self, worker: Any, **kwargs: Any) -> None:
         super().__init__(worker, **kwargs)
-        self._beat = EmbeddedService(app, thread=True, scheduler_cls="celery.beat:Scheduler")
+        self._beat = EmbeddedService(app, thread=True, scheduler_cls=TurningScheduler)
 
     def start(self, parent: Any) -> None:
         """Begin to send what is due."""
@@ -39,7 +76,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Work until SIGTERM; jobs that run then may finish."""
-        app.steps["worker"].add(BeatStep)
+        app.steps["worker"].update((BeatStep, AliveStep))
         # Only JSON is accepted, so that a worker of root, as in a container, is in no danger from a message.
         warnings.filterwarnings("ignore", category=SecurityWarning)
         worker = app.Worker(

@@ -335,11 +335,72 @@ def test_a_cooldown_of_another_process_holds_here_and_is_half_open_after_it() ->
     assert world.must_take().trial
 
 
-def test_what_is_down_or_removed_is_passed_over() -> None:
-    world = World()
-    down = replace(BACKEND, health=HealthState.DOWN)
-    world.apply(down)
+DOWN = replace(BACKEND, health=HealthState.DOWN)
+
+
+def test_what_is_down_gets_one_trial_at_a_time_and_not_more_than_one_in_five_seconds() -> None:
+    world = World(DOWN)
+    trial = world.must_take()
+    assert trial.trial
     assert world.reason() is Reason.DOWN
+    world.now += 60
+    assert world.reason() is Reason.DOWN  # the trial is still under way
+    world.state.failed(trial, now=world.now)
+    world.state.release(trial, used_tokens=0)
+    second = world.must_take()
+    world.state.release(second, used_tokens=0)
+    world.now += 4.9
+    assert world.reason() is Reason.DOWN
+    world.now += 0.1
+    assert world.must_take().trial
+
+
+def test_failed_trials_of_what_is_down_make_no_cooldowns() -> None:
+    world = World(DOWN)
+    for _ in range(10):
+        trial = world.must_take()
+        assert world.state.failed(trial, now=world.now) is None
+        world.state.release(trial, used_tokens=0)
+        world.now += 5
+    assert world.cooling_seconds() == 0
+
+
+def test_a_trial_that_succeeds_brings_back_what_was_down_before_the_table_says_so() -> None:
+    world = World(DOWN)
+    trial = world.must_take()
+    assert world.state.succeeded(trial, now=world.now, latency_seconds=0.1)
+    world.state.release(trial, used_tokens=0)
+    leases = [world.must_take() for _ in range(3)]
+    assert not any(lease.trial for lease in leases)
+    assert not world.state.succeeded(leases[0], now=world.now, latency_seconds=0.1)
+    # What fails again is down again, as long as the table says so.
+    world.state.failed(leases[1], now=world.now)
+    assert world.reason() is Reason.DOWN
+
+
+def test_what_was_brought_back_and_is_found_down_later_gets_trials_again() -> None:
+    world = World(DOWN)
+    trial = world.must_take()
+    world.state.succeeded(trial, now=world.now, latency_seconds=0.1)
+    world.state.release(trial, used_tokens=0)
+    world.apply(replace(BACKEND, health=HealthState.HEALTHY))
+    world.apply(DOWN)
+    world.now += 5
+    assert world.must_take().trial
+    assert world.reason() is Reason.DOWN
+
+
+def test_what_is_down_is_cooled_by_a_429_of_its_trial() -> None:
+    world = World(DOWN)
+    trial = world.must_take()
+    assert world.state.rate_limited(trial, now=world.now, given_seconds=20) is not None
+    world.state.release(trial, used_tokens=0)
+    world.now += 6
+    assert world.reason() is Reason.COOLING
+
+
+def test_what_is_removed_is_passed_over() -> None:
+    world = World()
     world.state.apply(table(), RuntimeSettings(), now=world.now, epoch=EPOCH)
     assert world.reason() is Reason.FAILED
 
