@@ -37,7 +37,8 @@ test:
 torture:
 	$(call SETUP,dev)
 	TORTURE_KILLS=$${TORTURE_KILLS:-3000} TORTURE_HUB_KILLS=$${TORTURE_HUB_KILLS:-100} \
-	  TORTURE_CHAOS=$${TORTURE_CHAOS:-10000} $(BIN)/python -m pytest tests/faults $(ARGS)
+	  TORTURE_CHAOS=$${TORTURE_CHAOS:-10000} TORTURE_DATABASE_AWAY_SECONDS=$${TORTURE_DATABASE_AWAY_SECONDS:-60} \
+	  $(BIN)/python -m pytest tests/faults $(ARGS)
 
 lint:
 	$(call SETUP,dev)

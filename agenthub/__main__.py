@@ -4,12 +4,18 @@ import importlib
 import os
 import sys
 
+from agenthub.core import envfile
 from agenthub.core.env import EnvError
 from agenthub.up.inherited import follow_parent
 
 # Each has its reason not to be a management command: the parent stays free of Django, the web process sets it up
-# itself, the demo only watches.
-OWN_COMMANDS = {"up": "agenthub.up.command", "web": "agenthub.web", "demo": "agenthub.demo.run"}
+# itself, the demo only watches, a reload only asks the parent.
+OWN_COMMANDS = {
+    "up": "agenthub.up.command",
+    "reload": "agenthub.up.reload",
+    "web": "agenthub.web",
+    "demo": "agenthub.demo.run",
+}
 
 
 def main() -> int:
@@ -18,6 +24,8 @@ def main() -> int:
     follow_parent(os.environ)
     command = sys.argv[1] if len(sys.argv) > 1 else "help"
     try:
+        if command != "up":  # which reads the file again at each reload, so it has to tell its own variables from those
+            envfile.FileEnvironment(os.environ)
         if command in OWN_COMMANDS:
             status: int = importlib.import_module(OWN_COMMANDS[command]).main()
             return status

@@ -84,7 +84,7 @@ TEMPLATES: list[dict[str, Any]] = [
 
 DATABASES = {
     "default": (
-        postgresql_database(ENVIRONMENT.database_url)
+        postgresql_database(ENVIRONMENT.database_url, pool_size=ENVIRONMENT.database_pool_size)
         if ENVIRONMENT.database_url is not None
         else sqlite_database(ENVIRONMENT.database_path)
     )

@@ -62,4 +62,10 @@ JOBS: tuple[Job, ...] = (
         every_seconds=3600,
         help="Deletes alerts that were resolved more than 30 days ago.",
     ),
+    Job(
+        name="backup_daily",
+        task="heartbeat.tasks.backup_daily",
+        every_seconds=3600,
+        help="Makes a backup where the newest is a day old, and removes those older than backup_retention_days.",
+    ),
 )

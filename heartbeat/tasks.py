@@ -8,6 +8,7 @@ from django.core.cache import cache
 from agenthub.core.clock import epoch_seconds, utc_now
 from agenthub.core.settings_store import runtime_settings
 from heartbeat import checks, metrics
+from heartbeat.backups import making
 from heartbeat.beats import node_name
 from heartbeat.services import alerts, components
 from providers import probes
@@ -80,3 +81,9 @@ def usage_prune() -> int:
 def alerts_prune() -> int:
     """Delete alerts that were resolved long ago; how many went."""
     return alerts.alerts_prune(now=utc_now())
+
+
+@shared_task
+def backup_daily() -> str:
+    """Make the backup of the day where it is time for one; its name, "" where it is not."""
+    return making.backup_daily(now=utc_now(), days=runtime_settings().backup_retention_days)

@@ -75,6 +75,7 @@ class Runtime:
         self.inflight = 0
         self.cors_origins: frozenset[bytes] = frozenset()
         self.draining = False
+        self.leaving = False
         self.drain_began = asyncio.Event()
         self.without_usage: set[str] = set()  # backends that have refused stream_options
         self._idle = asyncio.Event()
@@ -139,6 +140,11 @@ class Runtime:
         self.inflight -= 1
         if self.inflight == 0:
             self._idle.set()
+
+    def leave(self) -> None:
+        """Other processes take what is new: end the pages that never would, and give each connection a last answer."""
+        self.leaving = True
+        self.drain_began.set()
 
     def drain(self) -> None:
         """Take no new requests: the hub stops. Those under way may finish."""

@@ -13,7 +13,7 @@ from array import array
 from fcntl import ioctl
 from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from agenthub.core.clock import monotonic_seconds
 from agenthub.core.errors import RequestTimeout
@@ -22,14 +22,16 @@ from proxy.app import serve
 from proxy.client import BODY_SILENCE_SECONDS, Client, ClientGone, Headers
 from proxy.deadlines import Deadlines
 from proxy.exchange import Exchange
+from proxy.lastanswer import LastAnswerProtocol
 from proxy.rules.endpoints import ENDPOINTS
+from proxy.runtime import Runtime
 
 logger = logging.getLogger(__name__)
 
 _BY_URL = {path.encode(): endpoint for path, endpoint in ENDPOINTS.items() if not endpoint.form}
 
 
-class ShortWayProtocol(HttpToolsProtocol):
+class ShortWayProtocol(LastAnswerProtocol):
     """uvicorn's protocol with the short way beside its own."""
 
     _short: "SocketClient | None" = None
@@ -64,7 +66,7 @@ class ShortWayProtocol(HttpToolsProtocol):
         ):
             self._usual_way()
             return
-        client = self._short = SocketClient(self, serving.idle_connections, keep_alive=self.parser.should_keep_alive())
+        client = self._short = SocketClient(self, serving, keep_alive=self.parser.should_keep_alive())
         self.cycle = cast(Any, client)  # it answers to what uvicorn asks of a cycle
         task = self.loop.create_task(client.run(Exchange(serving, client, endpoint, self.headers)))
         self.tasks.add(task)
@@ -120,20 +122,20 @@ class SocketClient(Client):
         "_chunked",
         "_head",
         "_protocol",
+        "_serving",
         "_waiter",
         "body",
         "disconnected",
-        "idle_connections",
         "keep_alive",
         "message_event",
         "more_body",
         "response_complete",
     )
 
-    def __init__(self, protocol: ShortWayProtocol, idle_connections: Deadlines, *, keep_alive: bool) -> None:
+    def __init__(self, protocol: ShortWayProtocol, serving: Runtime, *, keep_alive: bool) -> None:
         super().__init__(protocol.loop)
         self._protocol = protocol
-        self.idle_connections = idle_connections
+        self._serving = serving
         self._head = b""  # status and headers, until they go out with the first piece in one write
         self._chunked = False
         self._waiter: asyncio.Future[None] | None = None
@@ -143,6 +145,11 @@ class SocketClient(Client):
         self.response_complete = False
         self.keep_alive = keep_alive
         self.message_event = self
+
+    @property
+    def idle_connections(self) -> Deadlines:
+        """Where the connection is watched when nothing is under way on it."""
+        return self._serving.idle_connections
 
     async def run(self, exchange: Exchange) -> None:
         """Serve one request to its end."""
@@ -208,7 +215,8 @@ class SocketClient(Client):
                 self.keep_alive = False
                 continue
             lines.append(b"%b: %b\r\n" % (name, value))
-        if not self.keep_alive:
+        if not self.keep_alive or self._serving.leaving:
+            self.keep_alive = False
             lines.append(b"connection: close\r\n")
         lines.append(b"transfer-encoding: chunked\r\n\r\n" if self._chunked else b"\r\n")
         self._head = b"".join(lines)

@@ -90,31 +90,75 @@ def _binary(name: str) -> str:
     return candidates[-1]
 
 
+class PrivatePostgres:
+    """A PostgreSQL server in a folder, which may be stopped and started again on its port."""
+
+    def __init__(self, folder: Path) -> None:
+        """Make its data. Raises Missing."""
+        initdb, self._program = _binary("initdb"), _binary("postgres")
+        self.folder = folder
+        self.pid = 0
+        folder.mkdir()
+        user = _unprivileged(folder)
+        self._identity: dict[str, object] = (
+            {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        )
+        subprocess.run(
+            [initdb, "-D", folder / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"],
+            check=True,
+            capture_output=True,
+            cwd=folder,
+            **self._identity,  # type: ignore[call-overload]
+        )
+        self.port = free_port()
+        self.url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+
+    def start(self) -> None:
+        """Come back when it answers."""
+        options = {
+            "listen_addresses": "127.0.0.1",
+            "port": self.port,
+            "unix_socket_directories": self.folder,
+            "max_connections": 200,
+            "fsync": "off",
+            "synchronous_commit": "off",
+            "full_page_writes": "off",
+        }
+        settings = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
+        process = _spawn([self._program, "-D", str(self.folder / "data"), *settings], self.folder, self._identity)
+        self.pid = process.pid
+
+        def answers() -> None:
+            psycopg.connect(self.url, connect_timeout=2).close()
+
+        _await(answers, psycopg.OperationalError, process, self.folder)
+
+    def stop(self) -> None:
+        """Come back when it has ended; its clients are cut off."""
+        _stop(self.pid)
+
+
+@contextmanager
+def private_postgres() -> Iterator[PrivatePostgres]:
+    """A server that only one test knows. Raises Missing."""
+    folder = Path(tempfile.mkdtemp(prefix="agenthub-postgres-"))
+    folder.chmod(0o755)
+    try:
+        server = PrivatePostgres(folder / "server")
+        server.start()
+        try:
+            yield server
+        finally:
+            with suppress(ProcessLookupError):
+                server.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _start_postgres(folder: Path) -> tuple[int, str]:
-    initdb, postgres = _binary("initdb"), _binary("postgres")
-    folder.mkdir()
-    user = _unprivileged(folder)
-    identity = {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-    data = folder / "data"
-    subprocess.run(
-        [initdb, "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"],
-        check=True,
-        capture_output=True,
-        cwd=folder,
-        **identity,  # type: ignore[call-overload]
-    )
-    port = free_port()
-    options = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": folder, "max_connections": 200}
-    options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-    settings = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
-    process = _spawn([postgres, "-D", str(data), *settings], folder, identity)
-    url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
-
-    def answers() -> None:
-        psycopg.connect(url, connect_timeout=2).close()
-
-    _await(answers, psycopg.OperationalError, process, folder)
-    return process.pid, url
+    server = PrivatePostgres(folder)
+    server.start()
+    return server.pid, server.url
 
 
 def _start_redis(folder: Path) -> tuple[int, str]:

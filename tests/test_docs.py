@@ -21,6 +21,7 @@ PROCESS_INTERNAL = {
     "AGENTHUB_STATUS_FD",
     "AGENTHUB_LIFELINE_FD",
     "AGENTHUB_GATE_FD",
+    "AGENTHUB_BELL_FD",
     "AGENTHUB_PROCESS_NAME",
 }
 """What the parent tells its children; nobody else sets them."""

@@ -61,6 +61,10 @@ class KeyRing:
         except (InvalidTag, ValueError):
             raise Unreadable(f"The stored value does not open with key {key_id}: it is damaged or moved.") from None
 
+    def holds(self, key_id: str) -> bool:
+        """Whether a key is in the ring, by its id."""
+        return key_id in self._ciphers
+
     def is_current(self, sealed: str) -> bool:
         """Whether a stored value was made with the first key."""
         return sealed.startswith(f"{VERSION}:{self.first}:")

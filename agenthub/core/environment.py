@@ -8,6 +8,7 @@ from typing import Literal, cast
 from urllib.parse import urlsplit
 
 from agenthub.core.crypto import KeyRing, MalformedKey
+from agenthub.core.databases import POOL_SIZE
 from agenthub.core.env import EnvError, Reader
 from agenthub.core.params import InvalidSetting, resolve
 from agenthub.core.secrets import stored_secret, stored_secrets
@@ -33,6 +34,7 @@ class Environment:
     log_format: Literal["console", "json"]
     workers: int
     database_url: str | None = field(repr=False)
+    database_pool_size: int  # connections to PostgreSQL that one process holds at most
     redis_url: str | None = field(repr=False)
     encryption_key: str = field(repr=False)
     secret_key: str = field(repr=False)
@@ -107,6 +109,7 @@ def read_environment(environ: Mapping[str, str]) -> Environment:
         ),
         workers=read.integer("AGENTHUB_WORKERS", 1, at_least=1, at_most=256),
         database_url=database_url,
+        database_pool_size=read.integer("AGENTHUB_DATABASE_POOL_SIZE", POOL_SIZE, at_least=1, at_most=1000),
         redis_url=redis_url,
         encryption_key=_encryption_key(secrets["AGENTHUB_ENCRYPTION_KEY"]),
         secret_key=_long_enough("AGENTHUB_SECRET_KEY", secrets["AGENTHUB_SECRET_KEY"], SECRET_KEY_LENGTH),

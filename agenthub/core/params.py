@@ -110,6 +110,9 @@ class RuntimeSettings:
         "refuse", choices=("refuse", "drop"), help="At the bound: refuse requests, or serve them and drop the records."
     )
     usage_retention_days: int = _param(30, at_least=1, at_most=3650, help="Days that per-request records are kept.")
+    backup_retention_days: int = _param(
+        7, at_least=0, at_most=3650, help="Days that backups are kept; 0: none are made each day, and all are kept."
+    )
     budget_time_zone: str = _param(
         "UTC",
         refusal=time_zone_refusal,

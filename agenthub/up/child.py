@@ -12,6 +12,7 @@ from pathlib import Path
 from agenthub.core.clock import monotonic_seconds
 from agenthub.core.logs import PROCESS_NAME_VARIABLE
 from agenthub.up.inherited import (
+    BELL_VARIABLE,
     GATE_VARIABLE,
     LIFELINE_VARIABLE,
     LISTEN_VARIABLE,
@@ -38,6 +39,7 @@ class ChildSpec:
     lifeline: int
     listen: int | None = None  # the listening socket, for web processes
     gate: int | None = None  # what they wait at until the database is prepared
+    bell: int | None = None  # what tells them that the whole hub stops
     tells_ready: bool = False
 
 
@@ -115,12 +117,14 @@ class Child:
             LIFELINE_VARIABLE: str(spec.lifeline),
         }
         inherited = [status, spec.lifeline]
-        if spec.listen is not None:
-            environ[LISTEN_VARIABLE] = str(spec.listen)
-            inherited.append(spec.listen)
-        if spec.gate is not None:
-            environ[GATE_VARIABLE] = str(spec.gate)
-            inherited.append(spec.gate)
+        for variable, handle in (
+            (LISTEN_VARIABLE, spec.listen),
+            (GATE_VARIABLE, spec.gate),
+            (BELL_VARIABLE, spec.bell),
+        ):
+            if handle is not None:
+                environ[variable] = str(handle)
+                inherited.append(handle)
         return await start(spec.command, environ, inherited)
 
     async def _ended(self, process: asyncio.subprocess.Process) -> int:

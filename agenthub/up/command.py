@@ -7,6 +7,7 @@ import socket
 import sys
 
 from agenthub.core.env import EnvError
+from agenthub.core.envfile import FileEnvironment
 from agenthub.core.environment import Environment, read_environment
 from agenthub.core.logs import logging_settings
 from agenthub.up import metrics, preflight
@@ -23,6 +24,7 @@ def main() -> int:
     # Nothing that the hub or a child of it writes is for other users of the machine.
     os.umask(PRIVATE)
     try:
+        source = FileEnvironment(os.environ)
         environment = read_environment(os.environ)
         preflight.check_data_folder(environment.data_dir)
         lock = HubLock(environment.data_dir)
@@ -31,7 +33,7 @@ def main() -> int:
         return BAD_ENVIRONMENT if isinstance(problem, EnvError) else 1
     logging.config.dictConfig(logging_settings(environment))
     try:
-        return _run(environment, after_crash=lock.after_crash)
+        return _run(environment, source, after_crash=lock.after_crash)
     except CantStart as problem:
         sys.stderr.write(f"agenthub: {problem}\n")
         return 1
@@ -39,23 +41,18 @@ def main() -> int:
         lock.release()
 
 
-def _run(environment: Environment, *, after_crash: bool) -> int:
+def _run(environment: Environment, source: FileEnvironment, *, after_crash: bool) -> int:
     if environment.metrics_port:
         preflight.check_metrics_port(environment)
     with preflight.bind(environment, wait=after_crash) as listen:
         metrics.prepare_folder(environment.metrics_dir)
-        environ = {
-            **os.environ,
-            "AGENTHUB_DATA_DIR": str(environment.data_dir),
-            metrics.FOLDER_VARIABLE: str(environment.metrics_dir),
-        }
         stop_metrics = metrics.serve(environment) if environment.metrics_port else None
         try:
-            return asyncio.run(_supervise(environment, environ, listen))
+            return asyncio.run(_supervise(environment, source, listen))
         finally:
             if stop_metrics is not None:
                 stop_metrics()
 
 
-async def _supervise(environment: Environment, environ: dict[str, str], listen: socket.socket) -> int:
-    return await Supervisor(environment, environ, listen).run()
+async def _supervise(environment: Environment, source: FileEnvironment, listen: socket.socket) -> int:
+    return await Supervisor(environment, source, listen).run()

@@ -35,3 +35,19 @@ class HubLock:
     def _write(self, text: str) -> None:
         os.ftruncate(self._handle, 0)
         os.pwrite(self._handle, text.encode(), 0)
+
+
+def holder(folder: Path) -> int | None:
+    """The process number of the hub that runs on a data folder; None where none does."""
+    try:
+        handle = os.open(folder / FILE_NAME, os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = os.read(handle, 32).decode(errors="replace").strip()
+        return int(text) if text.isdecimal() else None
+    finally:
+        os.close(handle)
+    return None

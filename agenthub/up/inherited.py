@@ -1,9 +1,11 @@
 """What a child of `agenthub up` inherits: its parent's lifeline, a pipe to say how it is, and for web processes the
-listening socket and the gate that opens when the database is prepared.
+listening socket, the gate that opens when the database is prepared, and the bell that tells a stop of the whole hub
+from that of one process.
 """
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import threading
@@ -13,6 +15,7 @@ LISTEN_VARIABLE = "AGENTHUB_LISTEN_FD"
 STATUS_VARIABLE = "AGENTHUB_STATUS_FD"
 LIFELINE_VARIABLE = "AGENTHUB_LIFELINE_FD"
 GATE_VARIABLE = "AGENTHUB_GATE_FD"
+BELL_VARIABLE = "AGENTHUB_BELL_FD"
 
 READY = "ready"
 STOPPING = "stopping"
@@ -29,6 +32,13 @@ def wait_at_gate(environ: Mapping[str, str]) -> None:
     if handle is not None:
         # Nobody ever writes: the parent opens the gate by closing its end, for this process and those after it.
         os.read(int(handle), 1)
+
+
+def hub_stops(environ: Mapping[str, str]) -> bool:
+    """Whether the whole hub stops, and not only this process, in whose place another one serves."""
+    handle = environ.get(BELL_VARIABLE)
+    # Nobody ever writes: the parent rings by closing its end, before it sends any signal, or by being gone.
+    return handle is None or bool(select.select([int(handle)], [], [], 0)[0])
 
 
 def tell(environ: Mapping[str, str], word: str, seconds: float = 0) -> None:

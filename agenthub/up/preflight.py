@@ -11,6 +11,9 @@ from agenthub.core.secrets import private_folder
 
 BACKLOG = 2048
 LEAST_FREE_BYTES = 100 * 1024 * 1024
+UNFINISHED_RESTORE = "restore.unfinished"
+"""The file of a restore (heartbeat/backups/restoring.py) that has not come to its end."""
+
 UNCLEAN_WAIT_SECONDS = 5.0
 """How long the port may still belong to the children of a hub that was killed."""
 
@@ -28,6 +31,10 @@ def check_data_folder(folder: Path) -> None:
         raise CantStart(
             f"The data folder {folder} can't be used: {problem.strerror}. Give another one in AGENTHUB_DATA_DIR."
         ) from None
+    if (folder / UNFINISHED_RESTORE).exists():
+        raise CantStart(
+            f"A restore into {folder} was not finished. Run “agenthub restore” again, with the same backup or another."
+        )
     if free < LEAST_FREE_BYTES:
         raise CantStart(
             f"The disk of the data folder {folder} has {free // 1024**2} MB left, and a hub needs "

@@ -2,85 +2,72 @@
 
 import asyncio
 import logging
-import os
 import signal
 import socket
 import sys
 from collections.abc import Mapping
-from functools import partial
 
+from agenthub.core.envfile import FileEnvironment
 from agenthub.core.environment import Environment
 from agenthub.core.version import VERSION
-from agenthub.up import metrics
-from agenthub.up.child import Child, ChildSpec, start
-from agenthub.up.inherited import LIFELINE_VARIABLE
+from agenthub.up.child import start
+from agenthub.up.children import Children
+from agenthub.up.reloading import Reloads
+from agenthub.up.terminal import Terminal
 
 log = logging.getLogger(__name__)
 
 
 class Supervisor:
-    """Prepares the database, starts the children, and stops them in the right order."""
+    """Prepares the database, starts the children, replaces them at SIGHUP, and stops them in the right order."""
 
-    def __init__(self, environment: Environment, environ: Mapping[str, str], listen: socket.socket) -> None:
+    def __init__(self, environment: Environment, source: FileEnvironment, listen: socket.socket) -> None:
         self._environment = environment
-        self._environ = environ
+        self._environ = source.read()
         self._listen = listen
-        # The children hold the reading end and this process the writing one, which only ever closes.
-        self._lifeline, self._lifeline_end = os.pipe()
-        self._gate, self._gate_end = os.pipe()
+        self._children = Children(environment, listen)
+        self._reloads = Reloads(environment, source, self._children, self._prepare)
+        self._terminal = Terminal()
         self._stop = asyncio.Event()
         self._stop_signals = 0
-        self._keepers: dict[str, asyncio.Task[None]] = {}
-        on_death = partial(metrics.forget, folder=environment.metrics_dir)
-        numbers = range(1, environment.workers + 1)
-        self._web = [Child(self._spec(f"web-{number}", "web", listens=True), on_death=on_death) for number in numbers]
-        self._rest = [Child(self._spec(name, name), on_death=on_death) for name in ("flusher", "worker")]
 
     async def run(self) -> int:
         """Run the hub until SIGTERM or SIGINT; the exit code."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal)
+        loop.add_signal_handler(signal.SIGHUP, self._on_hang_up)
         # The web processes load their code while the database is prepared, and serve once it is.
-        self._keep(self._web)
-        status = await self._prepare()
+        for _ in range(self._environment.workers):
+            self._children.keep(self._children.new_web(self._environ))
+        status = 0 if await self._prepare(self._environ) else 1
         if status == 0 and not self._stop.is_set():
-            os.close(self._gate_end)
+            self._children.open_gate()
             status = await self._serve()
         await self._end()
         return status
 
-    def _keep(self, children: list[Child]) -> None:
-        for child in children:
-            self._keepers[child.spec.name] = asyncio.create_task(child.keep(), name=child.spec.name)
-
-    def _spec(self, name: str, command: str, *, listens: bool = False) -> ChildSpec:
-        return ChildSpec(
-            name=name,
-            command=(command,),
-            environ=self._environ,
-            lifeline=self._lifeline,
-            listen=self._listen.fileno() if listens else None,
-            gate=self._gate if listens else None,
-            tells_ready=listens,
-        )
-
-    async def _prepare(self) -> int:
-        """Migrate, and make the first admin and client key, in a child that ends."""
-        environ = {**self._environ, LIFELINE_VARIABLE: str(self._lifeline)}
-        process = await start(("prepare",), environ, [self._lifeline])
+    async def _prepare(self, environ: Mapping[str, str]) -> bool:
+        """Migrate, and make the first admin and client key, in a child that ends; False if it could not."""
+        process = await start(("prepare",), *self._children.of_preparing(environ))
         status = await process.wait()
         if status != 0:
             log.error("prepare_failed", extra={"status": status})
-        return 0 if status == 0 else 1
+        return status == 0
 
     async def _serve(self) -> int:
         """Until a signal comes, or a web process dies before it was ever ready; the exit code."""
-        ready = asyncio.create_task(self._complete())
-        failed = [asyncio.create_task(child.failed.wait()) for child in self._web]
+        serving = asyncio.create_task(self._complete())
+        failed = [asyncio.create_task(child.failed.wait()) for child in self._children.web]
         stop = asyncio.create_task(self._stop.wait())
-        await asyncio.wait((stop, *failed), return_when=asyncio.FIRST_COMPLETED)
-        for waiting in (ready, stop, *failed):
+        await asyncio.wait((stop, serving, *failed), return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            # From now on a web process that dies is started again, and one that can't start fails a reload alone.
+            reloading = asyncio.create_task(self._reloads.run())
+            await stop
+            reloading.cancel()
+            await asyncio.wait((reloading,))
+        for waiting in (serving, stop, *failed):
             waiting.cancel()
         if self._stop.is_set():
             return 0
@@ -89,34 +76,32 @@ class Supervisor:
 
     async def _complete(self) -> None:
         """Once every web process serves, start the rest, which would only have slowed them; say what is where."""
-        for child in self._web:
+        for child in self._children.web:
             await child.ready.wait()
-        self._keep(self._rest)
-        log.info("hub_ready", extra={"url": self._url(), "workers": len(self._web)})
+        self._children.keep(*self._children.new_rest(self._environ))
+        log.info("hub_ready", extra={"url": self._url(), "workers": len(self._children.web)})
         sys.stdout.write(self._words())
         sys.stdout.flush()
 
     async def _end(self) -> None:
         """The web first, whose streams may finish; then the flusher, which takes along what they have written."""
         log.info("hub_stopping")
-        await self._stop_all(self._web)
+        await self._children.stop_web()
         self._listen.close()
-        await self._stop_all(self._rest)
+        await self._children.stop(*self._children.rest)
         log.info("hub_stopped")
-
-    async def _stop_all(self, children: list[Child]) -> None:
-        for child in children:
-            child.stop()
-        await asyncio.gather(
-            *(self._keepers[child.spec.name] for child in children if child.spec.name in self._keepers)
-        )
 
     def _on_signal(self) -> None:
         self._stop_signals += 1
         self._stop.set()
         if self._stop_signals > 1:
-            for child in (*self._web, *self._rest):
-                child.kill()
+            self._children.kill()
+
+    def _on_hang_up(self) -> None:
+        if self._terminal.gone():
+            self._on_signal()
+        else:
+            self._reloads.ask()
 
     def _url(self) -> str:
         return address(*self._listen.getsockname()[:2])

@@ -10,6 +10,7 @@ from django.db.models import F, QuerySet
 from prometheus_client import Counter
 
 from agenthub.core.clock import utc_now
+from agenthub.core.retries import retried
 from heartbeat.models import Alert
 from heartbeat.rules.alerting import (
     LONGEST_RULE,
@@ -92,8 +93,15 @@ def alert_close(*, alert_id: str, by: str) -> bool:
 
 def alerts_prune(*, now: datetime, batch: int = 1_000) -> int:
     """Delete what was resolved more than RESOLVED_DAYS ago, in short transactions; how many went."""
-    old = Alert.objects.filter(resolved_at__lt=now - timedelta(days=RESOLVED_DAYS)).order_by("resolved_at")
-    total = 0
-    while ids := list(old.values_list("id", flat=True)[:batch]):
-        total += Alert.objects.filter(id__in=ids).delete()[0]
+    end, total = now - timedelta(days=RESOLVED_DAYS), 0
+    while deleted := retried(lambda: _delete_resolved(end, batch)):
+        total += deleted
     return total
+
+
+@transaction.atomic
+def _delete_resolved(end: datetime, batch: int) -> int:
+    # Rows that another node is just deleting are left to it.
+    old = Alert.objects.filter(resolved_at__lt=end).order_by("resolved_at").select_for_update(skip_locked=True)
+    ids = list(old.values_list("id", flat=True)[:batch])
+    return Alert.objects.filter(id__in=ids).delete()[0] if ids else 0

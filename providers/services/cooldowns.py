@@ -7,6 +7,7 @@ from django.db.models import Case, F, Q, Value, When
 
 from agenthub.core.clock import utc_now
 from agenthub.core.crypto import Unreadable
+from agenthub.core.retries import retried
 from agenthub.core.versions import bump
 from providers.models import Backend, CooldownEvent
 from providers.rules.redaction import response_summary as summary_of
@@ -68,12 +69,18 @@ def _secrets(backend: Backend) -> tuple[str, ...]:
         return ()
 
 
-@transaction.atomic
 def cooldowns_expire(now: datetime) -> int:
     """End the cooldowns whose time has passed at `now`; the answer is how many backends and events were settled.
 
     Any number of processes may call it at once. The count of 429s in a row stays: only a success resets it.
     """
+    return retried(lambda: _expire(now))
+
+
+@transaction.atomic
+def _expire(now: datetime) -> int:
+    # Locked in one order by all who end several at once, so that no two of them wait for each other.
+    list(Backend.objects.filter(cooldown_until__lte=now).order_by("id").select_for_update().values_list("id"))
     # Also of backends that are healthy by a success, disabled or in error: a time that has passed says nothing more.
     backends = Backend.objects.filter(cooldown_until__lte=now).update(status=_ENDS, cooldown_until=None)
     events = CooldownEvent.objects.filter(ended_at=None, until__lte=now).update(ended_at=F("until"))

@@ -6,22 +6,19 @@ only inserted ones are added to the sums. All rows are touched in one order (pos
 that flushers on many machines do not deadlock.
 """
 
-import random
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
-from django.db import OperationalError, connection, models, transaction
+from django.db import connection, models, transaction
 
-from agenthub.core.clock import utc_now
+from agenthub.core.clock import monotonic_seconds, utc_now
 from agenthub.core.ids import short_id
+from agenthub.core.retries import retried
 from providers.models import DailyBackend, DailyStats, HourlyUsage, JournalPosition, UsageRecord
 from providers.rules.usage import Sums, UsageRow, hourly_model, sums_of
-
-T = TypeVar("T")
 
 ROWS_PER_STATEMENT = 400
 """SQLite takes 32,766 parameters in a statement."""
@@ -30,7 +27,9 @@ LEDGER_MARKS_DAYS = 366
 """How long the marks are kept that keep late or repeated entries from being counted twice: closed positions, for files
 that a flusher was killed before deleting, and which backend served on a day."""
 
-_TRIES = 5
+PRUNE_SECONDS = 300.0
+"""How long one run of the hourly clean-up may last."""
+
 _PLAIN = frozenset({str, int, bool, type(None)})
 _ADDED = {name: f"t.{name} + excluded.{name}" for name in (*Sums._fields, "unique_backends")} | {
     # Null is "not priced": it must not swallow what is priced.
@@ -47,7 +46,7 @@ def usage_record_batch(*, rows: Sequence[UsageRow], segment_id: str, start: int,
 
     `closed` says that nothing will follow. Raises PositionMoved if the segment's position is not `start`.
     """
-    return _retried(lambda: _record_batch(rows, segment_id, start, end, closed))
+    return retried(lambda: _record_batch(rows, segment_id, start, end, closed))
 
 
 @transaction.atomic
@@ -159,40 +158,34 @@ def _as_sqlite(value: tuple[Any, ...] | date) -> str:
     return value.isoformat()
 
 
-def _retried(write: Callable[[], T]) -> T:
-    """Run `write`, again where the database chose it to give way to another."""
-    for tries_left in reversed(range(_TRIES)):
-        try:
-            return write()
-        except OperationalError as problem:
-            if not tries_left or not _gave_way(problem):
-                raise
-            time.sleep(random.uniform(0.01, 0.05))
-    raise AssertionError  # pragma: no cover - the loop returns or raises
-
-
-def _gave_way(problem: OperationalError) -> bool:
-    state = getattr(problem.__cause__, "sqlstate", None)  # deadlock and serialization failure of PostgreSQL
-    return state in ("40P01", "40001") or "database is locked" in str(problem)
-
-
 def journal_position(segment_id: str) -> tuple[int, bool]:
     """How far a segment is in the database, in bytes, and whether it is closed; (0, False) for an unknown one."""
     row = JournalPosition.objects.filter(segment_id=segment_id).first()
     return (row.position, row.closed) if row else (0, False)
 
 
-def usage_prune(*, now: datetime, days: int, batch: int = 1_000) -> int:
+def usage_prune(*, now: datetime, days: int, batch: int = 1_000, most_seconds: float = PRUNE_SECONDS) -> int:
     """Delete the records that ended more than `days` ago, in short transactions; the sums stay.
 
     It can't run ahead of replay: what has been counted stands before the segment's position and is never read again,
-    whether its record still exists or not. The answer is how many records were deleted.
+    whether its record still exists or not. The answer is how many records were deleted; a run ends after
+    `most_seconds`, and the next goes on where it stopped.
     """
-    old = UsageRecord.objects.filter(ended_at__lt=now - timedelta(days=days)).order_by("ended_at")
+    end, until = now - timedelta(days=days), monotonic_seconds() + most_seconds
     total = 0
-    while ids := list(old.values_list("id", flat=True)[:batch]):
-        total += _retried(lambda ids=ids: UsageRecord.objects.filter(id__in=ids).delete()[0])  # type: ignore[misc]
+    while deleted := retried(lambda: _delete_records(end, batch)):
+        total += deleted
+        if monotonic_seconds() >= until:
+            break
     marks_end = now.astimezone(UTC) - timedelta(days=LEDGER_MARKS_DAYS)
     JournalPosition.objects.filter(closed=True, updated_at__lt=marks_end).delete()
     DailyBackend.objects.filter(date__lt=marks_end.date()).delete()
     return total
+
+
+@transaction.atomic
+def _delete_records(end: datetime, batch: int) -> int:
+    # By the index on ended_at. Rows that another node is just deleting are left to it.
+    old = UsageRecord.objects.filter(ended_at__lt=end).order_by("ended_at")
+    ids = list(old.select_for_update(skip_locked=True).values_list("id", flat=True)[:batch])
+    return UsageRecord.objects.filter(id__in=ids).delete()[0] if ids else 0

@@ -191,7 +191,7 @@ def test_a_killed_parent_leaves_nothing_behind_and_starts_again_at_once_on_its_p
 def ready(hub: Hub) -> bool:
     """Whether the hub says that it is ready."""
     try:
-        return httpx.get(f"{hub.base_url}/ready", trust_env=False).status_code == 200
+        return httpx.get(f"{hub.base_url}/ready", trust_env=False, timeout=30).status_code == 200
     except httpx.HTTPError:
         return False
 

@@ -145,6 +145,12 @@ def test_retention_deletes_old_records_and_keeps_the_sums() -> None:
     assert JournalPosition.objects.count() == 1
 
 
+def test_one_run_of_retention_is_bounded_and_the_next_goes_on() -> None:
+    record(*[usage_row(started_at=NOON - timedelta(days=31)) for _ in range(25)], end=1)
+    assert usage_prune(now=NOON, days=30, batch=10, most_seconds=0) == 10
+    assert usage_prune(now=NOON, days=30, batch=10) == 15
+
+
 def test_retention_keeps_the_marks_of_closed_segments_for_a_year() -> None:
     usage_record_batch(rows=[usage_row()], segment_id="s", start=0, end=10, closed=True)
 

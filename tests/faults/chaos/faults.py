@@ -92,7 +92,7 @@ FAULTS = (
     # Silence
     Fault("silent before the head", 0.5, _always(before_head_seconds=600.0)),
     Fault("silent before content", 0.5, _always(silent_after=0)),
-    Fault("silent after content", 0.3, _always(silent_after=2), Effect.BREAKS),
+    Fault("silent after content", 0.2, _always(silent_after=2), Effect.BREAKS),
     # Nonsense
     Fault("error in a 200", 1, _always(body='{"error": {"message": "Busy.", "type": "overloaded_error"}}')),
     Fault("error event first", 1, _error_event(0)),
