@@ -3,8 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
-from functools import partial
 
 from agenthub.core import clock
 from agenthub.core.errors import (
@@ -12,12 +10,9 @@ from agenthub.core.errors import (
     QueueFull,
     Refused,
 )
-from providers.rules.redaction import response_summary
-from providers.rules.retry_after import retry_after_seconds
 from providers.rules.table import Candidate
-from providers.services.backends import backend_error, backend_recovered, mapping_flag
-from providers.services.cooldowns import cooldown_start
 from proxy.attempt import Attempt, Outcome
+from proxy.blame import blame
 from proxy.exchange import Exchange
 from proxy.rules import record
 from proxy.rules.emergency import MOST_TRIES, emergency_order
@@ -30,8 +25,8 @@ from proxy.rules.routing import (
     worth_waiting,
 )
 from proxy.rules.strategies import Ordering
-from proxy.rules.verdict import NOT_HERE, Blame, Next
-from proxy.state.protocol import CooldownBegun, Lease
+from proxy.rules.verdict import NOT_HERE, Next
+from proxy.state.protocol import Lease
 from proxy.wire.dialects import dialect_of, native_kinds
 from proxy.wire.prefill import prefill_way
 from proxy.wire.untranslatable import Untranslatable
@@ -256,7 +251,7 @@ class Failover:
             )
         )
         if outcome is not None:
-            self._blame(lease, outcome, now)
+            blame(self.runtime, lease, outcome, now=now, first_content_at=exchange.first_content_at)
 
     def _final(self, lease: Lease, outcome: Outcome) -> bool:
         """Whether the outcome goes to the client; else prepare the next try."""
@@ -302,57 +297,6 @@ class Failover:
                 if candidate.mapping.context_window <= window:
                     self._banned.add(candidate.backend.id)
 
-    # What it means for the backend
-
-    def _blame(self, lease: Lease, outcome: Outcome, now: float) -> None:
-        state, backend = self.runtime.state, lease.candidate.backend
-        match outcome.verdict.blame:
-            case Blame.SUCCESS:
-                first = outcome.content_at or now
-                if state.succeeded(lease, now=now, latency_seconds=first - lease.taken_at):
-                    self.runtime.reporter.report(partial(backend_recovered, backend.id))
-            case Blame.RATE_LIMITED:
-                given = retry_after_seconds(_texts(outcome), now=clock.utc_now())
-                self._report_cooldown(state.rate_limited(lease, now=now, given_seconds=given), outcome)
-            case Blame.FAILURE:
-                self._report_cooldown(state.failed(lease, now=now), outcome)
-            case Blame.QUOTA | Blame.CREDENTIALS:
-                kind = outcome.verdict.error_kind
-                if state.errored(lease, now=now, kind=kind):
-                    reason = response_summary(f"{outcome.status}: {_words(outcome)}", (backend.api_key,))
-                    logger.error("backend_in_error", extra={"backend": backend.id, "kind": str(kind)})
-                    self.runtime.reporter.report(
-                        partial(backend_error, backend_id=backend.id, kind=kind, reason=reason)
-                    )
-            case Blame.MAPPING:
-                canonical = lease.candidate.mapping.canonical
-                reason = response_summary(_words(outcome), (backend.api_key,))
-                self.runtime.reporter.report(
-                    partial(mapping_flag, backend_id=backend.id, canonical=canonical, reason=reason)
-                )
-            case Blame.NONE:
-                pass
-
-    def _report_cooldown(self, begun: CooldownBegun | None, outcome: Outcome) -> None:
-        if begun is None:
-            return
-        started_at = clock.utc_now()
-        logger.warning(
-            "cooldown_extended" if begun.extended else "cooldown_started",
-            extra={"backend": begun.backend_id, "seconds": round(begun.seconds, 3), "reason": begun.reason},
-        )
-        self.runtime.reporter.report(
-            partial(
-                cooldown_start,
-                backend_id=begun.backend_id,
-                until=started_at + timedelta(seconds=begun.seconds),
-                started_at=started_at,
-                consecutive_count=begun.consecutive_count,
-                reason=begun.reason,
-                response_summary=f"{outcome.verdict.outcome}: {_words(outcome)}",
-            )
-        )
-
     # When nobody could answer
 
     def _refusal(self, passed: Sequence[PassedOver]) -> Refused:
@@ -379,11 +323,3 @@ class Failover:
 
 def _rejects_usage(outcome: Outcome) -> bool:
     return outcome.status in (400, 422) and not outcome.streamed and b"stream_options" in outcome.body
-
-
-def _texts(outcome: Outcome) -> dict[str, str]:
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in outcome.headers}
-
-
-def _words(outcome: Outcome) -> str:
-    return outcome.body.decode("utf-8", "replace")

@@ -3,9 +3,10 @@
 import asyncio
 import gc
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from typing import TYPE_CHECKING
 
 from django.conf import settings as django_settings
 from django.db import DatabaseError, InterfaceError
@@ -13,6 +14,7 @@ from django.db import DatabaseError, InterfaceError
 from agenthub.core import clock
 from agenthub.core.bridge import in_thread
 from agenthub.core.clock import utc_now
+from agenthub.core.environment import Environment
 from agenthub.core.events import LoopTurned, RoutingChanged, publish, subscribe
 from agenthub.core.timezones import time_zone
 from providers.services.cooldowns import cooldowns_expire
@@ -26,6 +28,9 @@ from proxy.snapshot import Snapshot
 from proxy.spend_selectors import spent_picousd
 from proxy.state.memory import MemoryState
 from proxy.upstream import ConnectionPool
+
+if TYPE_CHECKING:
+    from proxy.state.redis import SharedState
 
 logger = logging.getLogger(__name__)
 
@@ -45,9 +50,13 @@ async def proxy_lifespan() -> AsyncIterator[Runtime]:
     environment = django_settings.ENVIRONMENT
     first = await in_thread(snapshot.load)
     journal = Journal(environment.journal_dir, max_bytes=first.settings.journal_max_bytes)
+    changed = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    shared = _shared(environment, first, changed.set) if environment.redis_url is not None else None
     made = Runtime(
         snapshot=first,
-        state=MemoryState(processes=environment.workers),
+        state=MemoryState(processes=environment.workers) if shared is None else shared.backends,
+        shared=shared,
         journal=journal,
         uploads_dir=environment.uploads_dir,
         repeats=_repeats(environment.redis_url, first),
@@ -60,9 +69,9 @@ async def proxy_lifespan() -> AsyncIterator[Runtime]:
         now=clock.monotonic_seconds(),
         epoch=clock.epoch_seconds(),
     )
+    if shared is not None:
+        await shared.connect()
     runtime.install(made)
-    changed = asyncio.Event()
-    loop = asyncio.get_running_loop()
 
     def notice(_: RoutingChanged) -> None:
         loop.call_soon_threadsafe(changed.set)
@@ -73,11 +82,15 @@ async def proxy_lifespan() -> AsyncIterator[Runtime]:
         asyncio.create_task(made.reporter.run(), name="reporter"),
         asyncio.create_task(_tidy(made), name="tidy"),
     ]
+    if shared is not None:
+        loops.append(asyncio.create_task(shared.run(made.room), name="shared state"))
     _spare_the_collector()
     try:
         yield made
     finally:
         unsubscribe()
+        if shared is not None:
+            await shared.aclose()
         with suppress(TimeoutError):
             async with asyncio.timeout(5):
                 await made.reporter.drained()
@@ -102,6 +115,14 @@ def _repeats(redis_url: str | None, first: Snapshot) -> Repeats:
     return Repeats(
         RedisCache(redis_url, prefix=prefix, most_bytes_per_entry=MOST_RECORDED_BYTES),
         Idempotency(RedisIdempotency(redis_url, prefix=prefix)),
+    )
+
+
+def _shared(environment: Environment, first: Snapshot, changed: Callable[[], None]) -> "SharedState":
+    from proxy.state.redis import SharedState  # noqa: PLC0415 - embedded hubs are spared the Redis client
+
+    return SharedState(
+        environment.redis_url or "", prefix=first.pepper.hex()[:8], processes=environment.workers, changed=changed
     )
 
 
@@ -164,7 +185,7 @@ def _others_may_have_spent() -> bool:
     """Whether it is time to ask what other processes have spent by the same keys, where there may be others."""
     global _asked_at  # noqa: PLW0603 - one question per process
     environment, now = django_settings.ENVIRONMENT, clock.monotonic_seconds()
-    if (environment.workers == 1 and environment.database_url is None) or now - _asked_at < SPENT_SECONDS:
+    if (environment.workers == 1 and not environment.distributed) or now - _asked_at < SPENT_SECONDS:
         return False
     _asked_at = now
     return True
@@ -178,6 +199,9 @@ async def _tidy(made: Runtime) -> None:
         made.metrics.flush()
         metrics.inflight.set(made.inflight)
         metrics.queue_depth.set(made.room.depth)
+        if made.sharing is not None:
+            for state in ("shared", "local"):
+                metrics.shared_state.labels(state).set(state == made.sharing)
         steps += 1
         if steps % int(PRUNE_SECONDS / GAUGE_SECONDS) == 0:
             made.pool.prune()

@@ -35,6 +35,12 @@ malformed_events_total = Counter("agenthub_malformed_events", "Events of streams
 queue_depth = Gauge("agenthub_queue_depth", "Requests that wait for a backend.", multiprocess_mode="livesum")
 queue_wait_seconds = Histogram("agenthub_queue_wait_seconds", "Waits for a backend.", buckets=_SECONDS)
 inflight = Gauge("agenthub_inflight", "Requests under way.", multiprocess_mode="livesum")
+shared_state = Gauge(
+    "agenthub_shared_state",
+    "Web processes whose limits are shared by way of Redis, and those that go on alone.",
+    ["state"],
+    multiprocess_mode="livesum",
+)
 
 
 TOKEN_KINDS = ("input", "cache_read", "cache_write", "output", "reasoning")

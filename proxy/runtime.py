@@ -5,6 +5,7 @@ import logging
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ from proxy.rules.cors import allowed_origins
 from proxy.rules.strategies import Ordering
 from proxy.snapshot import Snapshot
 from proxy.state.keys import KeyLimits
-from proxy.state.memory import MemoryState
+from proxy.state.protocol import Limits, State
 from proxy.upstream import ConnectionPool
 from proxy.waiting import WaitingRoom
 
@@ -32,6 +33,7 @@ BUDGET_WARNING, BUDGET_REACHED = "budget_warning", "budget_reached"
 
 if TYPE_CHECKING:
     from proxy.repeats import Repeats
+    from proxy.state.redis import SharedState
 
 logger = logging.getLogger(__name__)
 
@@ -43,20 +45,20 @@ class Runtime:
         self,
         *,
         snapshot: Snapshot,
-        state: MemoryState,
+        state: State,
         journal: Journal,
         pool: ConnectionPool,
         uploads_dir: Path,
         repeats: "Repeats",
         sync_always: bool = False,
+        shared: "SharedState | None" = None,
     ) -> None:
         self.snapshot = snapshot
         self.state = state
-        self.limits = KeyLimits(
-            turnover=self._turnover,
-            on_mark=self._budget_mark,
-            on_renewed=self._budget_renewed,
-            processes=state.processes,
+        self.shared = shared  # where limits are those of all processes together, unless it is away
+        make_limits = partial(KeyLimits, processes=state.processes) if shared is None else shared.key_limits
+        self.limits: Limits = make_limits(
+            turnover=self._turnover, on_mark=self._budget_mark, on_renewed=self._budget_renewed
         )
         self.journal = journal
         self.pool = pool
@@ -123,6 +125,11 @@ class Runtime:
     def _budget_renewed(self, caller: Caller, *, period_ends_at: float) -> None:
         for rule in (BUDGET_WARNING, BUDGET_REACHED):
             self.alerts.over(rule, f"key:{caller.id}", scope=str(period_ends_at))
+
+    @property
+    def sharing(self) -> str | None:
+        """`shared` where limits are those of all processes, `local` while Redis is away; None in an embedded hub."""
+        return None if self.shared is None else "shared" if self.shared.is_shared else "local"
 
     def ordering(self, session: Callable[[], bytes]) -> Ordering:
         """How the candidates of one request are ordered."""

@@ -116,6 +116,7 @@ class WaitingRoom:
         self._give_back = give_back
         self._lines: dict[str, _Line] = {}
         self.depth = 0
+        self.elsewhere = 0  # how many wait in other processes, as far as this one has heard
 
     def occupied(self, model: str) -> bool:
         """Whether somebody waits for `model` already: who comes now has to stand behind."""
@@ -139,8 +140,9 @@ class WaitingRoom:
         `key` is the client key: keys take turns. `picky` says that the request can't take every backend of the model.
         Raises QueueFull if `most` requests wait already. Who is cancelled (the client hung up) leaves the line.
         """
-        if self.depth >= most:
-            raise QueueFull(f"{self.depth} requests wait already, as many as may wait. Try again later.")
+        waiting = self.depth + self.elsewhere
+        if waiting >= most:
+            raise QueueFull(f"{waiting} requests wait already, as many as may wait. Try again later.")
         ticket = Ticket(key, attempt, picky=picky)
         line = self._join(model, ticket)
         try:

@@ -133,6 +133,11 @@ class Hub:
                 continue
         self._process.wait(STOP_SECONDS)
 
+    def pids(self) -> list[int]:
+        """Its processes, the parent first."""
+        assert self._process is not None
+        return [self._process.pid, *_children(self._process.pid)]
+
     def pid(self, part: str) -> int:
         """The id of its only process that is a `part`: web, flusher or worker."""
         assert self._process is not None

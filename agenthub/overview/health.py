@@ -36,6 +36,7 @@ async def ready(request: HttpRequest) -> JsonResponse:
     parts = {"routing": _routing(), "journal": _journal(), "database": await _answers(_ask_database)}
     if settings.ENVIRONMENT.redis_url:
         parts["redis"] = await _answers(_ask_redis)
+        parts["shared_state"] = _shared_state()
     good = all(word == "ok" for word in parts.values())
     return JsonResponse({"status": "ok" if good else "unavailable", **parts}, status=200 if good else 503)
 
@@ -45,6 +46,14 @@ def _routing() -> str:
     if proxy is None:
         return "unavailable"
     return "stopping" if proxy.draining else "ok"
+
+
+def _shared_state() -> str:
+    """`local` while each process goes on with its share of the limits."""
+    proxy = runtime.current()
+    if proxy is None:
+        return "unavailable"
+    return "ok" if proxy.sharing == "shared" else "local"
 
 
 def _journal() -> str:

@@ -156,27 +156,16 @@ class KeyLimits:
         state = self._state(caller.id, now)
         self._check_budget(state, caller, epoch)
         if caller.max_parallel is not None and state.in_flight >= max(1, caller.max_parallel // self._processes):
-            raise RateLimited(
-                f"The client key has {state.in_flight} requests under way, as many as it may have at once.",
-                retry_after_seconds=NO_TIME_KNOWN_SECONDS,
-            )
+            raise too_many_at_once(state.in_flight)
         if caller.rpm_limit is not None:
             state.requests.refill(caller.rpm_limit / self._processes, now)
-            self._check_rate(state.requests, 1.0, f"its {caller.rpm_limit} requests per minute")
+            _check_rate(state.requests, 1.0, requests_used_up, caller)
         need = 0
         if caller.tpm_limit is not None:
             need = tokens()
             state.tokens.refill(caller.tpm_limit / self._processes, now)
-            self._check_rate(state.tokens, float(need), f"its {caller.tpm_limit} tokens per minute")
+            _check_rate(state.tokens, float(need), tokens_used_up, caller)
         return self._take(state, caller, need, picousd)
-
-    @staticmethod
-    def _check_rate(rate: _Rate, need: float, what: str) -> None:
-        wait = rate.seconds_until(need)
-        if wait > 0:
-            raise RateLimited(
-                f"The client key has used up {what}; there is room again in {wait:.1f} s.", retry_after_seconds=wait
-            )
 
     def _check_budget(self, state: _KeyState, caller: Caller, epoch: float) -> None:
         budget = caller.budget
@@ -185,12 +174,7 @@ class KeyLimits:
         self._turn_over(state, caller, budget, epoch)
         if state.may_spend(budget.amount_picousd, self._processes):
             return
-        ends = state.period_ends_at
-        raise BudgetExceeded(
-            f"The client key has spent its budget of ${budget.amount_picousd / 1e12:g} "
-            + ("in all." if budget.period is Period.TOTAL else f"for this {budget.period}."),
-            retry_after_seconds=ends - epoch if ends != float("inf") else None,
-        )
+        raise budget_spent(budget, ends_at=state.period_ends_at, epoch=epoch)
 
     def _take(self, state: _KeyState, caller: Caller, need: int, picousd: Callable[[], int]) -> Admission:
         admission = Admission(caller, need)
@@ -259,3 +243,42 @@ class KeyLimits:
         if caller.budget is None or state is None or state.period is not caller.budget.period:
             return None
         return state.spent if epoch < state.period_ends_at else 0
+
+
+def _check_rate(rate: _Rate, need: float, used_up: Callable[[Caller, float], RateLimited], caller: Caller) -> None:
+    wait = rate.seconds_until(need)
+    if wait > 0:
+        raise used_up(caller, wait)
+
+
+def too_many_at_once(under_way: int) -> RateLimited:
+    """The refusal of a key that has as many requests under way as it may have."""
+    return RateLimited(
+        f"The client key has {under_way} requests under way, as many as it may have at once.",
+        retry_after_seconds=NO_TIME_KNOWN_SECONDS,
+    )
+
+
+def requests_used_up(caller: Caller, wait: float) -> RateLimited:
+    """The refusal of a key without a request left for this minute."""
+    return _used_up(f"its {caller.rpm_limit} requests per minute", wait)
+
+
+def tokens_used_up(caller: Caller, wait: float) -> RateLimited:
+    """The refusal of a key without enough tokens left for this minute."""
+    return _used_up(f"its {caller.tpm_limit} tokens per minute", wait)
+
+
+def _used_up(what: str, wait: float) -> RateLimited:
+    return RateLimited(
+        f"The client key has used up {what}; there is room again in {wait:.1f} s.", retry_after_seconds=wait
+    )
+
+
+def budget_spent(budget: Budget, *, ends_at: float, epoch: float) -> BudgetExceeded:
+    """The refusal of a key that has spent its budget."""
+    return BudgetExceeded(
+        f"The client key has spent its budget of ${budget.amount_picousd / 1e12:g} "
+        + ("in all." if budget.period is Period.TOTAL else f"for this {budget.period}."),
+        retry_after_seconds=ends_at - epoch if ends_at != float("inf") else None,
+    )

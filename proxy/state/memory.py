@@ -277,8 +277,9 @@ class MemoryState:
             return
         if backend.tpm_limit is not None:
             # Settled by what was used; beyond the reservation the bucket goes below zero, and later requests wait.
-            settled = state.tpm_tokens + lease.reserved_tokens - used_tokens
-            state.tpm_tokens = min(self._tokens_per_minute(backend), settled)
+            full = self._tokens_per_minute(backend)
+            settled = min(full, state.tpm_tokens) + lease.reserved_tokens - used_tokens
+            state.tpm_tokens = min(full, settled)
         state.in_flight = max(0, state.in_flight - 1)
         if lease.trial:
             state.trial_under_way = False

@@ -42,7 +42,7 @@ BACKENDS = {
 """Their kinds and pools."""
 
 SETTINGS = {"cooldown_base_seconds": 0.2, "cooldown_max_seconds": 2, "stream_idle_timeout_seconds": 10}
-"""Short cooldowns, so that faults are met often; the idle limit is longer than a busy machine leaves the test waiting."""
+"""Short cooldowns, so that faults are met often; the idle limit is longer than a busy machine keeps a test waiting."""
 
 HEALTHY_AT_ONCE = 16
 """Fewer than there are clients, so that some wait in the queue while all others are cooling down."""
