@@ -1,6 +1,7 @@
 """The probes."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -79,3 +80,14 @@ def test_metrics_with_the_admin_token(settings: Any) -> None:
     answer = Client().get("/metrics", headers={"authorization": f"Bearer {settings.ENVIRONMENT.admin_token}"})
     assert answer.status_code == 200
     assert b"agenthub_inflight" in answer.content
+
+
+@pytest.mark.parametrize(("sharing", "word"), [("shared", "ok"), ("local", "local")])
+@pytest.mark.django_db(transaction=True)
+async def test_a_process_that_goes_on_alone_says_so(
+    proxy: Any, settings: Any, redis_url: str, sharing: str, word: str
+) -> None:
+    settings.ENVIRONMENT = replace(settings.ENVIRONMENT, redis_url=redis_url)
+    proxy.sharing = sharing
+    status, parts = await ask()
+    assert (status, parts["redis"], parts["shared_state"]) == (200 if word == "ok" else 503, "ok", word)

@@ -87,6 +87,13 @@ async def test_a_full_line_refuses_at_once() -> None:
     waiting.cancel()
 
 
+async def test_those_who_wait_in_other_processes_count_too() -> None:
+    room, gate = WaitingRoom(no_return), Turnstile()
+    room.elsewhere = 2
+    with pytest.raises(QueueFull, match="2 requests wait already"):
+        await room.wait("m", lambda: gate.attempt("a"), until=far(), most=2)
+
+
 async def test_nobody_waits_beyond_the_time_limit() -> None:
     room, gate = WaitingRoom(no_return), Turnstile()
     soon = asyncio.get_running_loop().time() + 0.01
