@@ -1,7 +1,7 @@
 """An answer as it was sent to one client, kept in memory, and how another client gets it again."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 import msgspec
 
@@ -136,6 +136,15 @@ class RecordingClient(Client):
     async def read_body(self, most_bytes: int) -> bytes | None:
         """See `Client.read_body`."""
         return await self._client.read_body(most_bytes)
+
+    def body_pieces(self) -> AsyncIterator[bytes]:
+        """See `Client.body_pieces`."""
+        return self._client.body_pieces()
+
+    @property
+    def unsent_bytes(self) -> int:
+        """See `Client.unsent_bytes`."""
+        return self._client.unsent_bytes
 
     @property
     def gone(self) -> bool:

@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 from agenthub.core.clock import monotonic_seconds
 from proxy.idempotency import MemoryIdempotency, Settled, Turn, repeat, reused
@@ -117,7 +118,7 @@ class RedisIdempotency:
         """How the request has ended in another process; None if it is to be carried out here."""
         while True:
             try:
-                found = await self._link.run(self._claim_script, claim.key, [claim.value, self._lease_ms])
+                found = await self._ask(claim)
             except RedisAway:
                 return None
             if not found or found[0] == claim.value:
@@ -131,6 +132,21 @@ class RedisIdempotency:
             if state != _RUNNING:
                 return Settled(unpack(rest) if state == _DONE else None, keep_seconds=max(0, found[1]) / 1000)
             await asyncio.sleep(self._poll_seconds * self._chance.uniform(1, 1.5))
+
+    async def _ask(self, claim: _Claim) -> Any:
+        """Claim the key, or learn who has it. Raises RedisAway."""
+        asking = asyncio.ensure_future(self._link.run(self._claim_script, claim.key, [claim.value, self._lease_ms]))
+        try:
+            return await asyncio.shield(asking)
+        except asyncio.CancelledError:
+            # What is on the wire may claim the key yet: it is let go only after that, or the lease would hold it.
+            self._link.spawn(self._let_go_after(asking, claim))
+            raise
+
+    async def _let_go_after(self, asking: "asyncio.Future[Any]", claim: _Claim) -> None:
+        with suppress(RedisAway):
+            await asking
+        await self._write_end(claim, None)
 
     def _end(self, claim: _Claim, turn: Turn, settled: Settled | None) -> None:
         claim.ending.set_result(settled)

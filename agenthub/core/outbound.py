@@ -63,6 +63,9 @@ async def fetch(
         raise TimedOut(_late(place_of(url), timeout_seconds)) from None
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as problem:
         raise ConnectFailed(f"{place_of(url)} is not an address that can be called: {problem}") from None
+    except ssl.SSLError as problem:
+        # Some come bare, when the other side has hung up in the moment in which we write.
+        raise tls_failure(place_of(url), problem) from None
     except httpx.HTTPError as problem:
         tls = caused_by(problem, ssl.SSLError)
         if isinstance(tls, ssl.SSLError):  # after the handshake: that is when a client certificate is refused

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -238,13 +239,22 @@ def test_many_nodes_share_postgresql_and_redis(tmp_path: Path, postgres_url: str
         for hub in (one, other):
             with hub.client(key) as client:
                 assert client.get("/v1/models").status_code == 200
-                assert client.get("/ready").json() == {
+                # Each process joins the shared state within a moment of its start.
+                assert wait_until(partial(well, client), "All parts are well") == {
                     "status": "ok",
                     "routing": "ok",
                     "journal": "ok",
                     "database": "ok",
                     "redis": "ok",
+                    "shared_state": "ok",
                 }
+
+
+def well(client: httpx.Client) -> dict[str, str] | None:
+    """The parts of a hub, once all are well."""
+    answer = client.get("/ready")
+    parts: dict[str, str] = answer.json()
+    return parts if answer.status_code == 200 else None
 
 
 def test_a_database_that_is_away_ends_the_hub_and_names_the_step(tmp_path: Path) -> None:

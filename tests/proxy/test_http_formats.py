@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from uuid import uuid4
 
 import anthropic
 import httpx
@@ -232,7 +233,7 @@ def test_anthropics_cached_tokens_cost_what_cached_tokens_cost(hub: Hub, key: st
 def test_azure_is_asked_by_deployment_and_with_its_own_header(
     hub: Hub, key: str, standin: StandIn, route: MakeRoute
 ) -> None:
-    name = "azure-classic"
+    name = f"azure-{uuid4().hex}"
     one = route("only", addresses={"only": standin.root(name)}, fields={"only": {"api": "azure-openai"}})
     said = ask(hub, key, "messages", one.model, stream=True)
     assert said.text
@@ -243,7 +244,7 @@ def test_azure_is_asked_by_deployment_and_with_its_own_header(
 
 
 def test_the_newer_address_of_azure_is_like_openais(hub: Hub, key: str, standin: StandIn, route: MakeRoute) -> None:
-    name = "azure-newer"
+    name = f"azure-{uuid4().hex}"
     address = f"{standin.root(name)}/openai/v1"
     one = route("only", addresses={"only": address}, fields={"only": {"api": "azure-openai"}})
     assert ask(hub, key, "chat", one.model, stream=False).text
