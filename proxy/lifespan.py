@@ -169,7 +169,14 @@ def _catch_up() -> tuple[Snapshot, dict[str, int] | None]:
     known = snapshot.current()
     found = snapshot.newest()
     changed = found.callers is not known.callers or found.settings is not known.settings
-    return found, _spent(found) if changed or _others_may_have_spent() else None
+    if not changed and not _others_may_have_spent():
+        return found, None
+    try:
+        return found, _spent(found)
+    except OSError as problem:
+        # A journal that can't be read is no reason to go on with keys that were revoked.
+        logger.error("spending_unknown", extra={"reason": str(problem)})
+        return found, None
 
 
 def _spent(found: Snapshot) -> dict[str, int]:

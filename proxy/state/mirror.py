@@ -10,8 +10,9 @@ from typing import Any
 from providers.rules.table import BackendEntry, Candidate, ErrorKind, HealthState
 from proxy.rules.caller import Budget, Caller, Period
 from proxy.rules.routing import PassedOver, Reason
+from proxy.state.backend import QUOTA_TRIAL_SECONDS, BackendState
 from proxy.state.keys import Admission, KeyLimits
-from proxy.state.memory import QUOTA_TRIAL_SECONDS, BackendState, MemoryState
+from proxy.state.memory import MemoryState
 from proxy.state.protocol import Lease
 from proxy.state.scripts import SAME_END_SECONDS
 

@@ -16,7 +16,7 @@ from providers.rules.table import BackendEntry, Candidate, ErrorKind, RoutingTab
 from proxy.rules.emergency import emergency_per_minute
 from proxy.rules.routing import PassedOver, Reason
 from proxy.state import scripts
-from proxy.state.memory import QUOTA_TRIAL_SECONDS
+from proxy.state.backend import QUOTA_TRIAL_SECONDS
 from proxy.state.protocol import BackendView, Lease
 from proxy.state.redis_settling import Settling, SharedLease
 from proxy.state.shared import Held, Shared, no_matter, or_false

@@ -12,7 +12,7 @@ from pathlib import Path
 from providers.rules import cooldown
 from providers.rules.table import ErrorKind
 from proxy.rules import bucket, window
-from proxy.state.memory import QUOTA_TRIAL_SECONDS
+from proxy.state.backend import QUOTA_TRIAL_SECONDS
 
 KEEP_SECONDS = 2 * 24 * 3600
 """What nobody has used for so long is forgotten: by then every bucket is full and every cooldown over."""
