@@ -61,7 +61,7 @@ def serve_once(folder: Path) -> str:
 
     try:
         address = wait_until(served, "make up", seconds=300).group(1)
-        assert httpx.get(f"{address}/health", trust_env=False).json()["status"] == "ok"
+        assert httpx.get(f"{address}/health", trust_env=False, timeout=60).json()["status"] == "ok"
     finally:
         os.killpg(process.pid, signal.SIGINT)
         process.wait(60)

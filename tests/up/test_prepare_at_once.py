@@ -19,13 +19,17 @@ KEYS = {"AGENTHUB_ENCRYPTION_KEY": "0123456789abcdef" * 4, "AGENTHUB_SECRET_KEY"
 pytestmark = pytest.mark.timeout(240)
 
 
+def outside() -> dict[str, str]:
+    """The environment without what these tests run with."""
+    return {name: value for name, value in os.environ.items() if not name.startswith((*OURS, "DJANGO_"))}
+
+
 def prepare_at_once(folders: list[Path], **environ: str) -> list[str]:
     """Start `agenthub prepare` in each data folder; what each of them says, once all have succeeded."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith((*OURS, "DJANGO_"))}
     started = [
         subprocess.Popen(
             [sys.executable, "-m", "agenthub", "prepare"],
-            env=inherited | {"AGENTHUB_DATA_DIR": str(folder)} | environ,
+            env=outside() | {"AGENTHUB_DATA_DIR": str(folder)} | environ,
             cwd=REPOSITORY,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -65,7 +69,7 @@ def test_a_damaged_sqlite_file_stops_the_start_and_says_what_to_do(tmp_path: Pat
     (tmp_path / "agenthub.sqlite3").write_bytes(b"this is no database" * 500)
     ended = subprocess.run(
         [sys.executable, "-m", "agenthub", "prepare"],
-        env={**os.environ, "AGENTHUB_DATA_DIR": str(tmp_path)},
+        env=outside() | {"AGENTHUB_DATA_DIR": str(tmp_path)},
         cwd=REPOSITORY,
         capture_output=True,
         text=True,

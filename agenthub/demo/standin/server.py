@@ -74,8 +74,9 @@ class StandIn:
     def take(self, seen: Seen) -> Script:
         """Remember a request and say how to answer it. Only POSTs use up a script."""
         self.counts[seen.backend] += 1
-        self._seen.append(seen)
-        self.changed()
+        with self._changed:  # others read the list from their threads
+            self._seen.append(seen)
+            self._changed.notify_all()
         if seen.method != "POST":
             return Script()
         if seen.backend in self._choices:
