@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from django.conf import settings
 
@@ -15,6 +16,7 @@ from providers.models import Backend
 from providers.rules.azure import DEFAULT_API_VERSION, api_version_of
 from providers.rules.diagnosis import Diagnosis
 from providers.rules.discovery import Proposal, listed_models, proposals
+from providers.rules.price_list import list_prices
 from providers.rules.probing import auth_headers, probe_path, trial_completion
 from providers.rules.redaction import response_summary
 from providers.rules.table import ApiKind, ErrorKind, Probe
@@ -188,6 +190,7 @@ def backend_discover(backend: Backend) -> Discovered:
         listed_models(outcome.answer.body),
         canonical={mapping.canonical for mapping in mapped},
         native={mapping.native_id for mapping in mapped},
+        list_prices=partial(list_prices, backend.api_base_url),
     )
     return Discovered(Diagnosis("ok", f"The upstream lists {len(found)} models."), tuple(found))
 

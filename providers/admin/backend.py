@@ -20,6 +20,7 @@ from providers.admin.forms import BackendForm, MappingForm
 from providers.admin.transfer import TransferAdmin
 from providers.models import Backend, ModelMapping
 from providers.probes import Discovered, Tested, backend_discover, backends_test, reach_warning
+from providers.rules import price_list
 from providers.rules.base_url import base_url_warnings
 from providers.rules.table import ApiKind, ErrorKind
 from providers.selectors import api_key_masked
@@ -284,6 +285,8 @@ class BackendAdmin(TransferAdmin):
             "title": "Discover models",
             "opts": self.model._meta,
             "found": found,
+            "prices_as_of": price_list.AS_OF,
+            "any_list_prices": any(each.list_prices for _, discovered in found for each in discovered.proposals),
         }
         return TemplateResponse(request, "providers/discover.html", context)
 
@@ -291,6 +294,8 @@ class BackendAdmin(TransferAdmin):
         ticked = set(request.POST.getlist("model"))
         for backend, discovered in found:
             wanted = [each for each in discovered.proposals if f"{backend.id}:{each.native_id}" in ticked]
+            if "list_prices" in request.POST:
+                wanted = [each.with_list_prices() for each in wanted]
             added = mappings_add(backend_id=backend.id, found=wanted)
             self.message_user(request, f"{backend.name}: models added: {', '.join(added) or 'none'}.")
         if len(found) == 1:

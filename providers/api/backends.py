@@ -12,6 +12,7 @@ from agenthub.core.settings_store import runtime_settings
 from providers.api.serializers import BackendAnswer, BackendInput, CostSerializer
 from providers.models import Backend, Pool
 from providers.probes import backend_discover, backend_test, reach_warning
+from providers.rules import price_list
 from providers.rules.base_url import base_url_warnings
 from providers.rules.table import ApiKind, ErrorKind
 from providers.selectors import backends_with_mappings
@@ -207,6 +208,11 @@ class DiscoverInput(serializers.Serializer[Any]):
     """What to do with what is found."""
 
     apply = serializers.BooleanField(default=False, help_text="Add a mapping for every model that is not mapped yet.")
+    list_prices = serializers.BooleanField(
+        default=False,
+        help_text="Give what is added the prices of the list that ships with AgentHub where the upstream gives none. "
+        "They are those of the day prices_as_of; check them against the provider's own page.",
+    )
 
 
 class ProposalAnswer(serializers.Serializer[Any]):
@@ -215,7 +221,8 @@ class ProposalAnswer(serializers.Serializer[Any]):
     canonical = serializers.CharField()
     native_id = serializers.CharField()
     context_window = serializers.IntegerField(allow_null=True)
-    cost = CostSerializer()
+    cost = CostSerializer(help_text="The prices that the upstream gives, USD per token.")
+    list_prices = CostSerializer(help_text="What the shipped price list says where the upstream gives no price.")
     known = serializers.BooleanField(help_text="Whether it is mapped already.")
 
 
@@ -223,6 +230,7 @@ class DiscoverAnswer(DiagnosisAnswer):
     """What the upstream offers."""
 
     models = ProposalAnswer(many=True)
+    prices_as_of = serializers.DateField(help_text="The day whose prices list_prices are.")
     added = serializers.ListField(child=serializers.CharField(), help_text="The mappings that were added.")
 
 
@@ -243,12 +251,16 @@ class BackendDiscoverView(ManagementView):
         given = DiscoverInput(data=json_object(request))
         given.is_valid(raise_exception=True)
         found = backend_discover(backend)
-        added = mappings_add(backend_id=backend_id, found=found.proposals) if given.validated_data["apply"] else []
+        wanted = found.proposals
+        if given.validated_data["list_prices"]:
+            wanted = tuple(each.with_list_prices() for each in wanted)
+        added = mappings_add(backend_id=backend_id, found=wanted) if given.validated_data["apply"] else []
         answer = {
             "status": "ok" if found.diagnosis.ok else "failed",
             "diagnosis": found.diagnosis.code,
             "message": found.diagnosis.message,
             "models": found.proposals,
+            "prices_as_of": price_list.AS_OF,
             "added": added,
         }
         return Response(DiscoverAnswer(answer).data)

@@ -1,10 +1,12 @@
 """Reading an upstream's list of models, and proposing mappings out of it."""
 
 import json
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
+
+from providers.rules.price_list import NOTHING
 
 MOST_MODELS = 5000
 LONGEST_NAME = 200
@@ -29,8 +31,19 @@ class Proposal:
     canonical: str
     native_id: str
     context_window: int | None  # None where the upstream does not say
-    cost: dict[str, Decimal]  # the prices that the upstream gives, USD per token
+    cost: Mapping[str, Decimal]  # the prices that the upstream gives, USD per token
     known: bool  # whether the backend maps it already
+    list_prices: Mapping[str, Decimal] = field(default_factory=dict)
+    """What the price list that ships with AgentHub says where the upstream gives no price; for a person to confirm."""
+
+    def per_million(self) -> dict[str, str]:
+        """The upstream's prices, or else the list's, as people read them: USD per million tokens."""
+        prices = self.with_list_prices().cost
+        return {name: format((price * 1_000_000).normalize(), "f") for name, price in prices.items()}
+
+    def with_list_prices(self) -> "Proposal":
+        """The same, with the list's prices taken as its own."""
+        return replace(self, cost=self.cost or self.list_prices)
 
 
 def listed_models(body: bytes) -> list[dict[str, Any]]:
@@ -52,17 +65,28 @@ def model_name(entry: dict[str, Any]) -> str:
     return str(name).removeprefix("models/") if usable else ""
 
 
-def proposals(entries: list[dict[str, Any]], *, canonical: Collection[str], native: Collection[str]) -> list[Proposal]:
-    """A proposal for each listed model, by name; `canonical` and `native` are the names that are mapped already."""
+def proposals(
+    entries: list[dict[str, Any]],
+    *,
+    canonical: Collection[str],
+    native: Collection[str],
+    list_prices: Callable[[str], Mapping[str, Decimal]] = lambda _: NOTHING,
+) -> list[Proposal]:
+    """A proposal for each listed model, by name; `canonical` and `native` are the names that are mapped already.
+
+    `list_prices` says what a price list knows of a model's name.
+    """
     found = {}
     for entry in entries:
         name = model_name(entry)
+        cost = _cost(entry.get("pricing"))
         found[name] = Proposal(
             canonical=name,
             native_id=name,
             context_window=_context_window(entry),
-            cost=_cost(entry.get("pricing")),
+            cost=cost,
             known=name in canonical or name in native,
+            list_prices=NOTHING if cost else list_prices(name),
         )
     return [found[name] for name in sorted(found)]
 

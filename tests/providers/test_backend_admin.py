@@ -9,6 +9,7 @@ from django.test import Client
 from agenthub.core import versions
 from agenthub.core.clock import utc_now
 from providers.models import Backend, CooldownEvent, DailyStats, HourlyUsage, Pool, UsageRecord
+from providers.rules import price_list
 from providers.rules.table import ErrorKind
 from providers.services.backends import BackendData, backend_error, backend_update
 from providers.services.keys import api_key_opened, extra_headers_opened
@@ -190,6 +191,20 @@ def test_ticked_models_become_mappings(admin: Client, upstream: Upstream) -> Non
     admin.post(path, {"model": [f"{backend.id}:m2"]})
     assert sorted(backend.mappings.values_list("canonical", flat=True)) == ["m1", "m2"]
     assert admin.get(f"{LIST}discover/?ids=nope").status_code == 404
+
+
+@pytest.mark.parametrize(("ticked", "price"), [({}, None), ({"list_prices": "yes"}, Decimal("0.000002"))])
+def test_list_prices_count_once_a_person_has_confirmed_them(
+    admin: Client, upstream: Upstream, monkeypatch: pytest.MonkeyPatch, ticked: dict[str, str], price: Decimal | None
+) -> None:
+    monkeypatch.setattr(price_list, "PRICES", {"127.0.0.1": {"m2": ("2", "8")}})
+    backend = make_backend(models={"m1": {}}, api_base_url=upstream.url)
+    path = act(admin, "discover", backend)["Location"]
+    page = admin.get(path).content.decode()
+    assert "list: input 2, output 8" in page
+    assert price_list.AS_OF in page
+    admin.post(path, {"model": [f"{backend.id}:m2"], **ticked})
+    assert backend.mappings.get(canonical="m2").price_input_usd == price
 
 
 def test_rows_are_cleared_switched_and_duplicated(admin: Client) -> None:

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from auditlog.models import LogEntry
 
 from agenthub.core.clock import utc_now
 from providers.models import Backend, CooldownEvent
+from providers.rules import price_list
 from providers.rules.table import ErrorKind
 from providers.services.backends import backend_error
 from providers.services.cooldowns import cooldown_start
@@ -246,6 +248,21 @@ def test_discovery_proposes_and_adds_only_when_told(management: Management, upst
     assert backend.mappings.count() == 1
     assert management.good("POST", f"backends/{backend.id}/discover", {"apply": True})["added"] == ["m2"]
     assert backend.mappings.get(canonical="m2").context_window == 8000
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("asked", "price"), [(False, None), (True, Decimal("0.000008"))])
+def test_list_prices_are_taken_when_asked_for(
+    management: Management, upstream: Upstream, monkeypatch: pytest.MonkeyPatch, asked: bool, price: Decimal | None
+) -> None:
+    monkeypatch.setattr(price_list, "PRICES", {"127.0.0.1": {"m2": ("2", "8", "0.5")}})
+    backend = make_backend(api_base_url=upstream.url, models={})
+    found = management.good("POST", f"backends/{backend.id}/discover", {"apply": True, "list_prices": asked})
+    by_name = {each["native_id"]: each for each in found["models"]}
+    assert by_name["m2"]["list_prices"]["cacheRead"] == "0.0000005"
+    assert by_name["m1"]["list_prices"]["input"] is None
+    assert found["prices_as_of"] == price_list.AS_OF
+    assert backend.mappings.get(canonical="m2").price_output_usd == price
 
 
 @pytest.mark.django_db
