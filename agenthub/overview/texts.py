@@ -19,7 +19,9 @@ def _connection() -> dict[str, str]:
         "staleNote": _("The figures below are {age} old: the connection to AgentHub broke off, and is tried again."),
         "signedOutNote": _("You are signed out, or your role no longer allows to see this page."),
         "databaseNote": _("The database does not answer: its figures are missing. The proxy goes on serving."),
-        "workersNote": _("Counters in flight, waiting and of limits are those of one of {workers} web processes."),
+        "workersNote": _(
+            "In flight and waiting are counts of one of {workers} web processes; limits stand as it last heard of them."
+        ),
     }
 
 

@@ -176,6 +176,9 @@ class MemoryState:
         if not bucket.has(tokens):
             return None
         state.emergency_tokens -= 1.0
+        if candidate.backend.tpm_limit is not None:
+            # What it uses is taken from what there is now, not from what comes together until then.
+            state.refill_tpm(self._tokens_per_minute(candidate.backend), now)
         state.in_flight += 1
         return Lease(candidate, now, emergency=True)
 

@@ -94,10 +94,11 @@ class RedisState(Settling):
         passed: list[PassedOver] = []
         remaining = iter(candidates)
         while self._shared.is_shared:
-            some = self._next(remaining, passed, now=now, banned=banned)
+            before: list[int] = []
+            some = self._next(remaining, passed, now=now, banned=banned, before=before)
             if not some:
                 return None, passed
-            lease, heard = await self._take_one(some, passed, now=now, tokens=tokens)
+            lease, heard = await self._take_one(some, passed, before, now=now, tokens=tokens)
             if lease is not None:
                 return lease, passed
             if not heard:
@@ -124,9 +125,18 @@ class RedisState(Settling):
         return [*passed, *await self.mirror.passed_over(remaining, now=now, banned=banned, tokens=tokens)]
 
     def _next(
-        self, remaining: Iterator[Candidate], passed: list[PassedOver], *, now: float, banned: AbstractSet[str]
+        self,
+        remaining: Iterator[Candidate],
+        passed: list[PassedOver],
+        *,
+        now: float,
+        banned: AbstractSet[str],
+        before: list[int] | None = None,
     ) -> list[Candidate]:
-        """The next few who may be free as far as is known here; the others before them are passed over."""
+        """The next few who may be free as far as is known here; the others before them are passed over.
+
+        `before` gets for each of them how many were passed over until it was its turn.
+        """
         some: list[Candidate] = []
         for candidate in remaining:
             refusal = self.mirror.known_refusal(candidate, now=now, banned=banned)
@@ -134,12 +144,14 @@ class RedisState(Settling):
                 passed.append(refusal)
                 continue
             some.append(candidate)
+            if before is not None:
+                before.append(len(passed))
             if len(some) == CANDIDATES_PER_CALL:
                 break
         return some
 
     async def _take_one(
-        self, some: list[Candidate], passed: list[PassedOver], *, now: float, tokens: Asking
+        self, some: list[Candidate], passed: list[PassedOver], before: list[int], *, now: float, tokens: Asking
     ) -> tuple[Lease | None, bool]:
         """The lease of the first that was free; and whether there was an answer at all."""
         lease_id = self._shared.new_lease()
@@ -163,6 +175,8 @@ class RedisState(Settling):
         )
         lease = taken(answer)
         if answer is not None:
+            if answer[0]:
+                del passed[before[answer[0] - 1] :]  # those after the one that was taken had no turn
             self._pass_over(some, answer, passed)
         return lease, answer is not None
 
@@ -254,6 +268,7 @@ class RedisState(Settling):
             "reset_count": self._row(backend, now)[0],
             "per_minute": emergency_per_minute(limit, self._settings.emergency_rpm_fraction),
             "most": or_false(backend.max_concurrency),
+            "tpm": or_false(backend.tpm_limit),
         }
 
         def unheard(answer: Any) -> None:

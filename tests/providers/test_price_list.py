@@ -1,4 +1,5 @@
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,11 @@ def test_every_row_is_of_a_preset_and_can_be_stored() -> None:
 
 
 def test_what_the_upstream_says_goes_before_the_list() -> None:
-    entries = [{"id": "gpt-4o", "pricing": {"prompt": "0.000001"}}, {"id": "gpt-4.1"}, {"id": "unheard-of"}]
+    entries: list[dict[str, Any]] = [
+        {"id": "gpt-4o", "pricing": {"prompt": "0.000001"}},
+        {"id": "gpt-4.1"},
+        {"id": "unheard-of"},
+    ]
     found = proposals(entries, canonical=(), native=(), list_prices=lambda name: list_prices(OPENAI, name))
     by_name = {each.native_id: each for each in found}
     assert by_name["gpt-4o"].with_list_prices().cost == {"input": Decimal("0.000001")}

@@ -423,3 +423,13 @@ def test_load_and_latency_follow_the_traffic() -> None:
     assert world.state.latency(world.candidate) == 2.0
     world.state.succeeded(lease, now=world.now, latency_seconds=1.0)
     assert 1.0 < world.state.latency(world.candidate) < 2.0
+
+
+def test_what_an_emergency_uses_is_not_lost_in_a_bucket_that_nobody_has_looked_at() -> None:
+    world = World(replace(BACKEND, tpm_limit=600))
+    world.now += 3600
+    lease = world.emergency()
+    assert lease is not None
+    world.state.release(lease, used_tokens=600)
+    world.tokens = 100
+    assert world.reason() is Reason.NO_TOKENS

@@ -7,9 +7,12 @@ from random import Random
 from typing import Any, TypeVar
 from uuid import uuid4
 
+import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
 
 from agenthub.core.params import RuntimeSettings
 from providers.rules.table import BackendEntry, BackendStatus, Candidate, ErrorKind
@@ -18,7 +21,7 @@ from proxy.state import scripts
 from proxy.state.memory import MemoryState
 from proxy.state.protocol import CooldownBegun, Lease, State, Told
 from proxy.state.redis_backends import CANDIDATES_PER_CALL, RedisState
-from proxy.state.shared import Shared, no_matter
+from proxy.state.shared import Shared, channel, no_matter
 from tests.proxy.private_redis import PATIENT_SECONDS
 from tests.proxy.state.test_memory import BACKEND, EPOCH, table
 
@@ -295,8 +298,8 @@ STEP = st.one_of(
 class Beside:
     """The same done to a shared state by two processes, and to the oracle."""
 
-    def __init__(self, hub: Hub, shared: list[Process]) -> None:
-        self.hub, self.shared = hub, shared
+    def __init__(self, hub: Hub, shared: list[Process], news: PubSub) -> None:
+        self.hub, self.shared, self.news = hub, shared, news
         self.oracle = Process(MemoryState(chance=Always()), hub.clock, BACKENDS)
         self.leases: list[tuple[int, Lease, Lease]] = []
 
@@ -313,6 +316,19 @@ class Beside:
             expected = await told(self._settle(self.oracle.state, what, oracle, how))
             assert _close(found) == _close(expected), what
             await self.hub.settled(number)
+            await self._hear()
+
+    async def _hear(self) -> None:
+        """Have both processes hear all news that there are. Redis answers the ping after it has sent them."""
+        await self.news.ping()  # type: ignore[no-untyped-call]
+        while (message := await self.news.get_message(timeout=PATIENT_SECONDS)) is not None:
+            if message["type"] == "pong":
+                return
+            if message["type"] == "message":
+                word, *details = msgspec.msgpack.decode(message["data"])
+                for process in self.shared:
+                    assert isinstance(process.state, RedisState)
+                    process.state.heard(word, *details)
 
     async def _take(self, number: int, tokens: int) -> None:
         shared, passed = await self.shared[number].try_take(tokens=tokens)
@@ -366,6 +382,8 @@ class Beside:
         assert by_id.keys() == {each.candidate.backend.id for each in expected}
         for each in expected:
             own = by_id[each.candidate.backend.id]
+            if {own.reason, each.reason} == {Reason.COOLING, Reason.ERROR}:
+                continue  # it is both, and a process that knows of the one does not ask for the other
             assert own.reason is each.reason
             if each.ready_at is not None:
                 assert own.ready_at == pytest.approx(each.ready_at, abs=1e-3)
@@ -375,17 +393,37 @@ def _close(found: Any) -> Any:
     return replace(found, seconds=round(found.seconds, 6)) if isinstance(found, CooldownBegun) else found
 
 
-@settings(max_examples=60, deadline=None)
+ANOTHER_IS_DUE_FOR_A_TRIAL = [
+    ("take", 0, 0), ("quota", 0, None), ("take", 0, 0), ("wait_long", 950.0, None), ("quota", 0, None), ("take", 0, 0),
+]  # fmt: skip
+COOLS_WHILE_IN_ERROR = [("take", 0, 0), ("quota", 0, None), ("emergency", 1, 0), ("limited", 0, None), ("take", 1, 0)]
+
+EMERGENCY_IS_SETTLED_LATER = [
+    ("take", 0, 0), ("take", 0, 0), ("emergency", 0, 1), ("take", 0, 0), ("wait", 0.01, None), ("succeeded", 2, 201),
+    ("take", 0, 400),
+]  # fmt: skip
+
+
+@pytest.mark.timeout(600)
+@settings(max_examples=100, deadline=None)
 @given(steps=st.lists(STEP, max_size=40))
+@example(steps=ANOTHER_IS_DUE_FOR_A_TRIAL)
+@example(steps=COOLS_WHILE_IN_ERROR)
+@example(steps=EMERGENCY_IS_SETTLED_LATER)
 def test_shared_decisions_are_those_of_one_process(redis_url: str, steps: list[tuple[str, Any, Any]]) -> None:
     async def run() -> None:
         hub = Hub(redis_url)
-        # Leases of requests under way are renewed; here the clock jumps, so they last.
-        beside = Beside(hub, [await hub.process(*BACKENDS, lease_seconds=1e6) for _ in range(2)])
+        redis = Redis.from_url(redis_url)
         try:
-            for step in steps:
-                await beside.step(*step)
+            # Leases of requests under way are renewed; here the clock jumps, so they last.
+            processes = [await hub.process(*BACKENDS, lease_seconds=1e6) for _ in range(2)]
+            async with redis.pubsub() as news:
+                await news.subscribe(channel(hub.prefix))
+                beside = Beside(hub, processes, news)
+                for step in steps:
+                    await beside.step(*step)
         finally:
+            await redis.aclose()
             await hub.aclose()
 
     asyncio.run(run())
