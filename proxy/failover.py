@@ -227,7 +227,7 @@ class Failover:
             now = clock.monotonic_seconds()
             exchange.upstream_seconds += now - began
             self._note(lease, outcome, began, now)
-            self.runtime.state.release(lease, used_tokens=self._used_tokens(lease, outcome))
+            self.runtime.state.release(lease, now=now, used_tokens=self._used_tokens(lease, outcome))
             if self.runtime.room.depth:
                 self.runtime.room.poke()
 

@@ -176,9 +176,6 @@ class MemoryState:
         if not bucket.has(tokens):
             return None
         state.emergency_tokens -= 1.0
-        if candidate.backend.tpm_limit is not None:
-            # What it uses is taken from what there is now, not from what comes together until then.
-            state.refill_tpm(self._tokens_per_minute(candidate.backend), now)
         state.in_flight += 1
         return Lease(candidate, now, emergency=True)
 
@@ -188,9 +185,9 @@ class MemoryState:
         if state is not None:
             if state.per_minute is not None and not lease.emergency:
                 state.tokens = min(state.capacity, state.tokens + 1.0)
-            self.release(lease, used_tokens=0)
+            self.release(lease, now=state.tpm_at, used_tokens=0)
 
-    def release(self, lease: Lease, *, used_tokens: int) -> None:
+    def release(self, lease: Lease, *, now: float, used_tokens: int) -> None:
         """See `State.release`."""
         backend = lease.candidate.backend
         state = self._states.get(backend.id)
@@ -199,8 +196,8 @@ class MemoryState:
         if backend.tpm_limit is not None:
             # Settled by what was used; beyond the reservation the bucket goes below zero, and later requests wait.
             full = self._tokens_per_minute(backend)
-            settled = min(full, state.tpm_tokens) + lease.reserved_tokens - used_tokens
-            state.tpm_tokens = min(full, settled)
+            state.refill_tpm(full, now)
+            state.tpm_tokens = min(full, state.tpm_tokens + lease.reserved_tokens - used_tokens)
         state.in_flight = max(0, state.in_flight - 1)
         if lease.trial:
             state.trial_under_way = False

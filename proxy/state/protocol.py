@@ -90,7 +90,7 @@ class State(Protocol):
     def give_back(self, lease: Lease) -> None:
         """Nothing was sent to the backend after all: undo the taking."""
 
-    def release(self, lease: Lease, *, used_tokens: int) -> None:
+    def release(self, lease: Lease, *, now: float, used_tokens: int) -> None:
         """The request has left the backend, and has used so many tokens of what it had reserved, or more."""
 
     def succeeded(self, lease: Lease, *, now: float, latency_seconds: float) -> Told[bool]:

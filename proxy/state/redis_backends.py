@@ -268,7 +268,6 @@ class RedisState(Settling):
             "reset_count": self._row(backend, now)[0],
             "per_minute": emergency_per_minute(limit, self._settings.emergency_rpm_fraction),
             "most": or_false(backend.max_concurrency),
-            "tpm": or_false(backend.tpm_limit),
         }
 
         def unheard(answer: Any) -> None:

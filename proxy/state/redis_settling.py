@@ -44,9 +44,9 @@ class Settling:
         self.mirror.give_back(lease)
         self._release(lease, used_tokens=0, give_back=not lease.emergency)
 
-    def release(self, lease: Lease, *, used_tokens: int) -> None:
+    def release(self, lease: Lease, *, now: float, used_tokens: int) -> None:
         """See `State.release`."""
-        self.mirror.release(lease, used_tokens=used_tokens)
+        self.mirror.release(lease, now=now, used_tokens=used_tokens)
         self._release(lease, used_tokens=used_tokens)
 
     def _release(self, lease: Lease, *, used_tokens: int, give_back: bool = False) -> None:

@@ -6,7 +6,6 @@ local tokens = refilled(state.emergency_tokens, state.emergency_at, ask.per_minu
 local taken = tokens + EPSILON >= 1
 if taken then
   state.emergency_tokens, state.emergency_at = tokens - 1, now
-  if ask.tpm then state.tpm_tokens, state.tpm_at = refilled(state.tpm_tokens, state.tpm_at, ask.tpm, ask.tpm), now end
   if ask.most then lease_add(KEYS[2], ask.lease) end
   write(KEYS[1], state)
 end

@@ -124,8 +124,8 @@ if ask.release then
   if state.trial == ask.lease then state.trial, state.trial_until = nil, nil end
   -- Settled by what was used; beyond the reservation the bucket goes below zero, and later requests wait.
   if ask.tpm and ask.unused ~= 0 then
-    if not state.tpm_tokens then state.tpm_tokens, state.tpm_at = ask.tpm, now end
-    state.tpm_tokens = math.min(ask.tpm, state.tpm_tokens + ask.unused)
+    local left = refilled(state.tpm_tokens, state.tpm_at, ask.tpm, ask.tpm)
+    state.tpm_tokens, state.tpm_at = math.min(ask.tpm, left + ask.unused), now
   end
 end
 if next(state) then write(KEYS[1], state) end

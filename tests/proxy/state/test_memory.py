@@ -119,9 +119,11 @@ def test_tokens_per_minute_are_reserved_by_estimate_and_settled_by_usage() -> No
     _, passed = world.try_take()
     assert passed[0].reason is Reason.NO_TOKENS
     assert passed[0].ready_at == pytest.approx(world.now + 20)
-    world.state.release(lease, used_tokens=100)  # 500 are left
+    world.state.release(lease, now=world.now, used_tokens=100)  # 500 are left
     second = world.must_take()
-    world.state.release(second, used_tokens=1300)  # 800 too many: a minute and a half goes by before 100 are there
+    world.state.release(
+        second, now=world.now, used_tokens=1300
+    )  # 800 too many: a minute and a half goes by before 100 are there
     world.tokens = 100
     _, passed = world.try_take()
     assert passed[0].ready_at == pytest.approx(world.now + 90)
@@ -133,7 +135,7 @@ def test_a_request_larger_than_a_minutes_tokens_goes_out_when_the_bucket_is_full
     world = World(replace(BACKEND, tpm_limit=600))
     world.tokens = 100_000
     lease = world.must_take()
-    world.state.release(lease, used_tokens=600)
+    world.state.release(lease, now=world.now, used_tokens=600)
     assert world.reason() is Reason.NO_TOKENS
     world.now += 60
     assert world.take() is not None
@@ -143,7 +145,7 @@ def test_max_concurrency_counts_what_is_under_way() -> None:
     world = World(replace(BACKEND, max_concurrency=1))
     lease = world.must_take()
     assert world.reason() is Reason.BUSY
-    world.state.release(lease, used_tokens=0)
+    world.state.release(lease, now=world.now, used_tokens=0)
     assert world.take() is not None
 
 
@@ -164,12 +166,12 @@ def test_the_count_grows_and_only_a_success_resets_it() -> None:
         begun = world.state.rate_limited(lease, now=world.now, given_seconds=None)
         assert begun is not None
         lengths.append(begun.seconds)
-        world.state.release(lease, used_tokens=0)
+        world.state.release(lease, now=world.now, used_tokens=0)
         world.now += begun.seconds
     assert [30 <= lengths[0] <= 33, 60 <= lengths[1] <= 66, 120 <= lengths[2] <= 132] == [True] * 3
     lease = world.must_take()
     assert world.state.succeeded(lease, now=world.now, latency_seconds=0.1) is True
-    world.state.release(lease, used_tokens=0)
+    world.state.release(lease, now=world.now, used_tokens=0)
     begun = world.state.rate_limited(world.must_take(), now=world.now, given_seconds=None)
     assert begun is not None
     assert begun.consecutive_count == 1
@@ -204,11 +206,13 @@ def test_after_a_cooldown_one_request_at_a_time_until_one_succeeds() -> None:
     trial = world.must_take()
     assert trial.trial
     assert world.reason() is Reason.HALF_OPEN
-    world.state.release(trial, used_tokens=0)  # it ended without telling anything, e.g. the caller's own mistake
+    world.state.release(
+        trial, now=world.now, used_tokens=0
+    )  # it ended without telling anything, e.g. the caller's own mistake
     trial = world.must_take()
     assert trial.trial
     world.state.succeeded(trial, now=world.now, latency_seconds=0.1)
-    world.state.release(trial, used_tokens=0)
+    world.state.release(trial, now=world.now, used_tokens=0)
     assert [world.must_take().trial for _ in range(3)] == [False] * 3
 
 
@@ -232,7 +236,7 @@ def test_three_failures_in_a_row_cool_and_grow_to_fifteen_seconds() -> None:
         begun = world.state.failed(world.must_take(), now=world.now)
         assert begun is not None
         lengths.append(begun.seconds)
-        world.state.release(Lease(world.candidate, world.now, trial=True), used_tokens=0)
+        world.state.release(Lease(world.candidate, world.now, trial=True), now=world.now, used_tokens=0)
     assert [10 <= lengths[0] <= 11, 15 <= lengths[1] <= 16.5, 15 <= lengths[2] <= 16.5] == [True] * 3
 
 
@@ -245,7 +249,7 @@ def outcome(world: World, *, success: bool) -> CooldownBegun | None:
         world.state.succeeded(lease, now=world.now, latency_seconds=0.1)
     else:
         begun = world.state.failed(lease, now=world.now)
-    world.state.release(lease, used_tokens=0)
+    world.state.release(lease, now=world.now, used_tokens=0)
     return begun
 
 
@@ -313,7 +317,7 @@ def test_a_spent_quota_gets_one_request_every_quarter_of_an_hour() -> None:
     assert trial.trial
     assert world.reason() is Reason.ERROR
     assert world.state.succeeded(trial, now=world.now, latency_seconds=0.1) is True
-    world.state.release(trial, used_tokens=0)
+    world.state.release(trial, now=world.now, used_tokens=0)
     assert world.take() is not None
 
 
@@ -346,9 +350,9 @@ def test_what_is_down_gets_one_trial_at_a_time_and_not_more_than_one_in_five_sec
     world.now += 60
     assert world.reason() is Reason.DOWN  # the trial is still under way
     world.state.failed(trial, now=world.now)
-    world.state.release(trial, used_tokens=0)
+    world.state.release(trial, now=world.now, used_tokens=0)
     second = world.must_take()
-    world.state.release(second, used_tokens=0)
+    world.state.release(second, now=world.now, used_tokens=0)
     world.now += 4.9
     assert world.reason() is Reason.DOWN
     world.now += 0.1
@@ -360,7 +364,7 @@ def test_failed_trials_of_what_is_down_make_no_cooldowns() -> None:
     for _ in range(10):
         trial = world.must_take()
         assert world.state.failed(trial, now=world.now) is None
-        world.state.release(trial, used_tokens=0)
+        world.state.release(trial, now=world.now, used_tokens=0)
         world.now += 5
     assert world.cooling_seconds() == 0
 
@@ -369,7 +373,7 @@ def test_a_trial_that_succeeds_brings_back_what_was_down_before_the_table_says_s
     world = World(DOWN)
     trial = world.must_take()
     assert world.state.succeeded(trial, now=world.now, latency_seconds=0.1)
-    world.state.release(trial, used_tokens=0)
+    world.state.release(trial, now=world.now, used_tokens=0)
     leases = [world.must_take() for _ in range(3)]
     assert not any(lease.trial for lease in leases)
     assert not world.state.succeeded(leases[0], now=world.now, latency_seconds=0.1)
@@ -382,7 +386,7 @@ def test_what_was_brought_back_and_is_found_down_later_gets_trials_again() -> No
     world = World(DOWN)
     trial = world.must_take()
     world.state.succeeded(trial, now=world.now, latency_seconds=0.1)
-    world.state.release(trial, used_tokens=0)
+    world.state.release(trial, now=world.now, used_tokens=0)
     world.apply(replace(BACKEND, health=HealthState.HEALTHY))
     world.apply(DOWN)
     world.now += 5
@@ -394,7 +398,7 @@ def test_what_is_down_is_cooled_by_a_429_of_its_trial() -> None:
     world = World(DOWN)
     trial = world.must_take()
     assert world.state.rate_limited(trial, now=world.now, given_seconds=20) is not None
-    world.state.release(trial, used_tokens=0)
+    world.state.release(trial, now=world.now, used_tokens=0)
     world.now += 6
     assert world.reason() is Reason.COOLING
 
@@ -430,6 +434,6 @@ def test_what_an_emergency_uses_is_not_lost_in_a_bucket_that_nobody_has_looked_a
     world.now += 3600
     lease = world.emergency()
     assert lease is not None
-    world.state.release(lease, used_tokens=600)
+    world.state.release(lease, now=world.now, used_tokens=600)
     world.tokens = 100
     assert world.reason() is Reason.NO_TOKENS

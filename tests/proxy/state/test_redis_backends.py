@@ -74,12 +74,12 @@ class Process:
 
     async def limited(self, lease: Lease, given: float | None = None) -> CooldownBegun | None:
         begun = await told(self.state.rate_limited(lease, now=self.clock.now, given_seconds=given))
-        self.state.release(lease, used_tokens=0)
+        self.state.release(lease, now=self.clock.now, used_tokens=0)
         return begun
 
     async def succeeded(self, lease: Lease) -> bool:
         news = self.state.succeeded(lease, now=self.clock.now, latency_seconds=0.1)
-        self.state.release(lease, used_tokens=0)
+        self.state.release(lease, now=self.clock.now, used_tokens=0)
         return await told(news)
 
 
@@ -192,7 +192,7 @@ async def test_a_lease_that_is_renewed_lives_on(hub: Hub) -> None:
         hub.renew(1)
     assert await second.reason() is Reason.BUSY
     assert await first.reason() is Reason.BUSY
-    second.state.release(lease, used_tokens=0)
+    second.state.release(lease, now=hub.clock.now, used_tokens=0)
     assert await second.take() is not None
 
 
@@ -212,7 +212,7 @@ async def test_a_backend_in_error_is_so_in_every_process_and_is_told_once(hub: H
     news = []
     for process, lease in leases:
         news.append(await told(process.state.errored(lease, now=hub.clock.now, kind=ErrorKind.QUOTA)))
-        process.state.release(lease, used_tokens=0)
+        process.state.release(lease, now=hub.clock.now, used_tokens=0)
     assert news == [True, False]
     assert await second.reason() is Reason.ERROR
     hub.clock.now += 15 * 60 + 1
@@ -320,7 +320,7 @@ class Beside:
 
     async def _hear(self) -> None:
         """Have both processes hear all news that there are. Redis answers the ping after it has sent them."""
-        await self.news.ping()  # type: ignore[no-untyped-call]
+        await self.news.ping()
         while (message := await self.news.get_message(timeout=PATIENT_SECONDS)) is not None:
             if message["type"] == "pong":
                 return
@@ -374,7 +374,7 @@ class Beside:
             case "give_back":
                 state.give_back(lease)
                 return None
-        state.release(lease, used_tokens=how if isinstance(how, int) else 0)
+        state.release(lease, now=self.hub.clock.now, used_tokens=how if isinstance(how, int) else 0)
         return said
 
     def _same(self, passed: Sequence[PassedOver], expected: Sequence[PassedOver]) -> None:
