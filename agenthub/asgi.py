@@ -16,6 +16,7 @@ from django.core.asgi import get_asgi_application
 
 django_application = get_asgi_application()
 
+from agenthub import bodies  # noqa: E402 - models can be imported only now
 from agenthub.browsers import answer_options, readable_by_pages  # noqa: E402 - models can be imported only now
 from agenthub.core.bridge import in_thread  # noqa: E402
 from agenthub.core.events import LoopEnded, LoopTurned, publish  # noqa: E402
@@ -45,11 +46,18 @@ class Hub:
             if scope["path"].startswith(V1) and self._proxy is not None:
                 await self._v1(self._proxy, scope, receive, send)
             else:
-                await django_application(scope, receive, send)  # type: ignore[arg-type]
+                await self._django(scope, receive, send)
         elif kind == "lifespan":
             await self._lifespan(receive, send)
         else:
             await _refuse_websocket(receive, send)
+
+    async def _django(self, scope: Message, receive: Receive, send: Send) -> None:
+        most = bodies.most_bytes(scope["path"])
+        if bodies.announced_bytes(scope) > most:
+            await bodies.refuse(send, most)
+        else:
+            await django_application(scope, bodies.bounded(receive, most), send)  # type: ignore[arg-type]
 
     async def _v1(self, proxy: ProxyApp, scope: Message, receive: Receive, send: Send) -> None:
         method, path, allowed = scope["method"], scope["path"], proxy.runtime.cors_origins

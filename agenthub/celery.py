@@ -1,10 +1,9 @@
-"""The job application: what runs is in the `tasks.py` of each part, when it runs in `heartbeat/jobs.py`."""
+"""The job application. What runs when is in the table of jobs; its messages only wake workers (decision 0014)."""
 
 from celery import Celery
 from django.conf import settings
 
 from agenthub.core.spool import spool_options
-from heartbeat.jobs import JOBS
 
 app = Celery("agenthub")
 app.conf.update(
@@ -19,14 +18,13 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     timezone="UTC",
     task_default_queue="agenthub",
-    beat_schedule={
-        # A tick that nobody took before the next one came is worth nothing.
-        job.name: {"task": job.task, "schedule": job.every_seconds, "options": {"expires": job.every_seconds}}
-        for job in JOBS
-    },
 )
 if settings.ENVIRONMENT.redis_url is not None:
-    app.conf.update(broker_url=settings.ENVIRONMENT.redis_url)
+    # A Redis that takes no connection, or does not answer, must not hold up the scheduler for long.
+    app.conf.update(
+        broker_url=settings.ENVIRONMENT.redis_url,
+        broker_transport_options={"socket_connect_timeout": 2, "socket_timeout": 15},
+    )
 else:
     app.conf.update(
         broker_url="spool://localhost",

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from agenthub.core.databases import postgresql_database, sqlite_database
 from agenthub.core.environment import read_environment
 from agenthub.core.logs import logging_settings
+from agenthub.core.smtp import smtp_settings
 from agenthub.core.version import VERSION
 from agenthub.overview.theme import UNFOLD  # noqa: F401 - a setting too: the admin theme's
 
@@ -142,6 +143,15 @@ CSRF_COOKIE_SECURE = ENVIRONMENT.behind_tls
 CSRF_TRUSTED_ORIGINS = [ENVIRONMENT.public_url] if ENVIRONMENT.public_url is not None else []
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+
+# Without a server no mail is sent, and who wants to send one is told so.
+_SMTP = smtp_settings(ENVIRONMENT.smtp_url)
+EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+EMAIL_HOST, EMAIL_PORT = _SMTP.host, _SMTP.port
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _SMTP.user, _SMTP.password
+EMAIL_USE_SSL, EMAIL_USE_TLS = _SMTP.tls, _SMTP.starttls
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = ENVIRONMENT.mail_from
 
 PROMETHEUS_EXPORT_MIGRATIONS = False
 

@@ -11,6 +11,8 @@ class HeartbeatConfig(AppConfig):
     def ready(self) -> None:
         """Start the trail."""
         from agenthub.core.audit import track  # noqa: PLC0415 - models can't be imported before apps are ready
-        from heartbeat.models import Component  # noqa: PLC0415
+        from heartbeat.models import Component, Job  # noqa: PLC0415
 
         track(Component, without=Component.FINDINGS)
+        # Headers of calls may hold secrets.
+        track(Job, without=(*Job.FINDINGS, "parameters", "ping_id"))

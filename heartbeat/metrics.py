@@ -1,6 +1,6 @@
 """The statuses of components as metrics."""
 
-from prometheus_client import Gauge
+from prometheus_client import Counter, Gauge
 
 from heartbeat.models import Component
 from heartbeat.rules.lateness import ComponentStatus
@@ -34,3 +34,6 @@ def _set(name: str, current: str) -> None:
     # All of them: a worker before this one may have left others behind.
     for status in ComponentStatus:
         component_status.labels(name, status.value).set(status == current)
+
+
+job_runs_total = Counter("agenthub_job_runs", "Runs of jobs that have ended, by how they did.", ["state"])

@@ -1,13 +1,13 @@
-"""Reads of alerts and components."""
+"""Reads of alerts, components and jobs."""
 
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Max, QuerySet
+from django.db.models import Max, OuterRef, QuerySet, Subquery
 
 from agenthub.core.clock import epoch_seconds
-from heartbeat.models import Alert, Component
+from heartbeat.models import Alert, Component, Job, JobRun
 from heartbeat.rules.alerting import AlertState
 from heartbeat.rules.components import ALIASES
 from heartbeat.rules.lateness import ComponentStatus, Overall, overall
@@ -78,3 +78,25 @@ def pulse() -> Pulse:
         last_heartbeat=Component.objects.aggregate(newest=Max("last_seen"))["newest"],
         troubled=tuple(component for component in rows if component.status not in well),
     )
+
+
+def jobs() -> QuerySet[Job]:
+    """All jobs by key, each with the state, the time and the error of its last run: `last_state`, `last_run`,
+    `last_error`."""
+    begun = JobRun.objects.filter(job=OuterRef("pk")).order_by("-scheduled_for")[:1]
+    return Job.objects.order_by("key").annotate(
+        last_state=Subquery(begun.values("state")),
+        last_run=Subquery(begun.values("scheduled_for")),
+        last_error=Subquery(begun.values("error")),
+    )
+
+
+def job_keyed(key: str) -> Job | None:
+    """A job by its key."""
+    return jobs().filter(key=key).first()
+
+
+def runs_of(job: Job, *, state: str = "") -> QuerySet[JobRun]:
+    """The runs of a job, newest first; only those of one state where it is named."""
+    found = JobRun.objects.filter(job=job).order_by("-scheduled_for", "-id")
+    return found.filter(state=state) if state else found

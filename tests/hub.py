@@ -110,9 +110,7 @@ class Hub:
 
     def stop(self) -> int:
         """Stop it as Ctrl-C does; the exit code."""
-        if self._management is not None:
-            self._management.close()
-            self._management = None
+        self.hang_up()
         if not self.running:
             return self.wait()
         self.signal(signal.SIGINT)
@@ -158,6 +156,12 @@ class Hub:
         if self._management is None:
             self._management = Management(self.base_url, token=self.token)
         return self._management
+
+    def hang_up(self) -> None:
+        """Close the administrator's connection, which a process that leaves would wait for; the next call opens it."""
+        if self._management is not None:
+            self._management.close()
+            self._management = None
 
     @contextmanager
     def client(self, key: str | None = None) -> Iterator[httpx.Client]:

@@ -45,6 +45,8 @@ class Environment:
     journal_sync: Literal["group", "always"]
     allow_private_upstreams: bool
     public_url: str | None
+    smtp_url: str | None = field(repr=False)  # None: no mail is sent
+    mail_from: str
     allowed_hosts: tuple[str, ...]
     trusted_proxies: tuple[str, ...]
     short_way: bool  # completions are served in the callbacks of uvicorn's protocol; off: by ASGI as all else
@@ -122,6 +124,8 @@ def read_environment(environ: Mapping[str, str]) -> Environment:
         ),
         allow_private_upstreams=read.boolean("AGENTHUB_ALLOW_PRIVATE_UPSTREAMS", default=not distributed),
         public_url=public_url.rstrip("/") if public_url is not None else None,
+        smtp_url=read.url("AGENTHUB_SMTP_URL", ("smtp", "smtps", "smtp+starttls")),
+        mail_from=read.text("AGENTHUB_MAIL_FROM") or "agenthub@localhost",
         allowed_hosts=_allowed_hosts(read, host, public_url),
         trusted_proxies=read.names("AGENTHUB_TRUSTED_PROXIES"),
         short_way=read.boolean("AGENTHUB_SHORT_WAY", default=True),

@@ -36,6 +36,7 @@ NAVIGATION: list[Item] = [
             _to(_("Dashboard"), "monitoring", "admin:index") | {"active": _at_home},
             _to_list(_("Alerts"), "notifications", "heartbeat", "alert"),
             _to_list(_("Components"), "ecg_heart", "heartbeat", "component"),
+            _to_list(_("Jobs"), "schedule", "heartbeat", "job"),
         ]
     },
     {

@@ -2,5 +2,6 @@
 
 from heartbeat.models.alert import Alert
 from heartbeat.models.component import Component
+from heartbeat.models.job import Job, JobRun
 
-__all__ = ["Alert", "Component"]
+__all__ = ["Alert", "Component", "Job", "JobRun"]

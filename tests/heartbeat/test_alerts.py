@@ -8,7 +8,7 @@ from django.db import IntegrityError, connection, transaction
 
 from agenthub.core.clock import utc_now
 from agenthub.core.events import AlertRaised, AlertResolved, publish
-from heartbeat import tasks
+from heartbeat import jobs
 from heartbeat.models import Alert
 from heartbeat.services import alerts
 from heartbeat.services.alerts import alert_acknowledge, alert_close, alert_raise, alert_resolve, alerts_prune
@@ -128,7 +128,7 @@ def test_resolved_ones_go_after_thirty_days_and_others_never() -> None:
         Alert.objects.filter(scope=scope).update(resolved_at=utc_now() - timedelta(days=days))
     Alert.objects.filter(scope="").update(last_seen_at=utc_now() - timedelta(days=400))
     assert alerts_prune(now=utc_now(), batch=1) == 2
-    assert tasks.alerts_prune() == 0
+    assert jobs.alerts_prune() == 0
     assert set(Alert.objects.values_list("scope", flat=True)) == {"", "young"}
 
 

@@ -76,6 +76,7 @@ def hub(one: Hub, route: Route, gated: Route, env_file: Path) -> Hub:
     """The hub after a reload to four web processes, all of which know the routes from their start."""
     with env_file.open("a") as file:
         file.write(f"AGENTHUB_WORKERS={WORKERS}\n")
+    one.hang_up()
     code, said = reload(one)
     assert (code, said) == (0, {"number": 1, "state": "done", "message": ""})
     wait_until(lambda: len(web_pids(one)) == WORKERS, "the end of the one that left", seconds=120)

@@ -1,33 +1,85 @@
-"""`agenthub worker`: runs jobs, and starts those that are due."""
+"""`agenthub worker`: runs jobs, and finds those that are due."""
 
+import logging
+import time
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 from celery.beat import EmbeddedService, Scheduler
 from celery.bootsteps import StartStopStep
 from celery.exceptions import SecurityWarning
 from django.core.management.base import BaseCommand
+from django.db import DatabaseError, InterfaceError, connection
+from kombu.exceptions import OperationalError as BrokerAway
 
 from agenthub.celery import app
+from agenthub.core.clock import utc_now
 from agenthub.core.events import LoopEnded, LoopTurned, publish
+from heartbeat.local import components_check
+from heartbeat.registry import definitions
+from heartbeat.running import run_execute
+from heartbeat.services.jobs import jobs_seed
+from heartbeat.services.runs import runs_reap
+from heartbeat.services.ticks import jobs_tick, runs_to_wake
+from heartbeat.tasks import job_run
 
-THREADS = 4
+log = logging.getLogger(__name__)
+
+THREADS = 8
 TURN_SECONDS = 5.0
+TICK_SECONDS = 1.0
+"""Every worker looks each second for what is due, so that of a scheduler that dies another is in its place at once."""
+
+WAKE_EXPIRES_SECONDS = 60
 
 
-class TurningScheduler(Scheduler):
-    """Says after each look at what is due that it lives."""
+class TickingScheduler(Scheduler):
+    """Writes down what is due and wakes workers; that of every worker does, and the table decides between them."""
+
+    run_here: Callable[[int], None]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._local_at = 0.0
+        self._seeded = False
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
-        """Send what is due; the seconds until the next look."""
-        seconds: float = super().tick(*args, **kwargs)
+        """One look at what is due; the seconds until the next."""
+        began = time.monotonic()
+        try:
+            if not self._seeded:
+                jobs_seed(definitions().values())
+                self._seeded = True
+            self._look()
+        except (DatabaseError, InterfaceError) as problem:
+            # Found again with the next look: nothing is lost but time.
+            log.warning("tick_failed", extra={"reason": str(problem).strip()})
+            connection.close()
+        except Exception:  # the edge of the scheduler: it must go on, whatever one look has met
+            log.exception("tick_failed")
         publish(LoopTurned("scheduler"))
-        return seconds
+        return max(0.05, TICK_SECONDS - (time.monotonic() - began))
+
+    def _look(self) -> None:
+        now = utc_now()
+        runs_reap(now=now)
+        jobs_tick(now=now)
+        for run_id in runs_to_wake(now=now):
+            self._wake(run_id)
+
+    def _wake(self, run_id: int) -> None:
+        try:
+            job_run.apply_async((run_id,), expires=WAKE_EXPIRES_SECONDS, retry=False)
+        except (BrokerAway, OSError) as problem:
+            # The message only wakes; without a broker this worker does what it has found.
+            log.warning("broker_away", extra={"reason": str(problem).strip()})
+            type(self).run_here(run_id)
 
 
 class AliveStep(StartStopStep):
     """Says that the worker lives, by a job of its own: one whose threads all hang runs nothing, whatever its loop
-    does."""
+    does. What each machine has to look after by itself is done at the same pace."""
 
     requires = ("celery.worker.components:Pool", "celery.worker.components:Timer")
 
@@ -47,7 +99,12 @@ class AliveStep(StartStopStep):
             publish(LoopEnded(part))
 
     def _ask(self, pool: Any) -> None:
-        pool.apply_async(publish, (LoopTurned("worker"),), {}, callback=lambda _: None)
+        _apply(pool, publish, LoopTurned("worker"))
+        _apply(pool, components_check)
+
+
+def _apply(pool: Any, function: Callable[..., Any], *args: Any) -> None:
+    pool.apply_async(function, args, {}, callback=lambda _: None)
 
 
 class BeatStep(StartStopStep):
@@ -57,14 +114,15 @@ class BeatStep(StartStopStep):
 
     def __init__(self, worker: Any, **kwargs: Any) -> None:
         super().__init__(worker, **kwargs)
-        self._beat = EmbeddedService(app, thread=True, scheduler_cls=TurningScheduler)
+        self._beat = EmbeddedService(app, thread=True, scheduler_cls=TickingScheduler)
 
     def start(self, parent: Any) -> None:
-        """Begin to send what is due."""
+        """Begin to look for what is due."""
+        TickingScheduler.run_here = staticmethod(lambda run_id: _apply(parent.pool, run_execute, run_id))
         self._beat.start()  # type: ignore[union-attr]
 
     def stop(self, parent: Any) -> None:
-        """Send nothing more. The thread may sleep until its next tick, so nobody waits for it."""
+        """Look no more. The thread may sleep until its next tick, so nobody waits for it."""
         self._beat.service.stop(wait=False)  # type: ignore[union-attr]
 
 

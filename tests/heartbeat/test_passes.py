@@ -3,12 +3,10 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
-from django.utils.module_loading import import_string
 from prometheus_client import REGISTRY
 
 from agenthub.core.clock import epoch_seconds
-from heartbeat import checks, tasks
-from heartbeat.jobs import JOBS
+from heartbeat import checks, jobs, local
 from heartbeat.models import Alert, Component
 from heartbeat.services.components import component_beat, component_register
 from providers import probes
@@ -22,23 +20,18 @@ def empty_cache() -> Iterator[None]:
     cache.clear()
 
 
-@pytest.mark.parametrize("job", JOBS, ids=lambda job: job.name)
-def test_every_job_names_a_task(job: object) -> None:
-    assert import_string(job.task).name == job.task  # type: ignore[attr-defined]
-
-
 @pytest.mark.django_db
 def test_figures_are_refreshed_once_in_their_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     refreshed: list[object] = []
     monkeypatch.setenv("AGENTHUB_STATS_REFRESH_INTERVAL_SECONDS", "3600")
     monkeypatch.setattr(health, "backend_figures_refresh", lambda *, now: refreshed.append(now))
 
-    tasks.backend_figures_refresh()
-    tasks.backend_figures_refresh()
+    jobs.backend_figures_refresh()
+    jobs.backend_figures_refresh()
     assert len(refreshed) == 1
 
     cache.clear()  # the interval has passed
-    tasks.backend_figures_refresh()
+    jobs.backend_figures_refresh()
     assert len(refreshed) == 2
 
 
@@ -46,7 +39,7 @@ def test_figures_are_refreshed_once_in_their_interval(monkeypatch: pytest.Monkey
 def test_the_sweep_tells_of_what_it_has_found() -> None:
     component_register(name="own", values={})
     component_beat(name="own", now=epoch_seconds() - 100)
-    assert tasks.components_sweep() == 1
+    assert jobs.components_sweep() == 1
     assert Alert.objects.get().source == "component:own"
 
     def gauge(status: str) -> float | None:
@@ -54,17 +47,17 @@ def test_the_sweep_tells_of_what_it_has_found() -> None:
 
     assert (gauge("error"), gauge("healthy")) == (1, 0)
     component_beat(name="own")
-    tasks.components_sweep()
+    jobs.components_sweep()
     assert (gauge("error"), gauge("healthy")) == (0, 1)
     assert Alert.objects.get().state == "resolved"
     Component.objects.all().delete()
-    tasks.components_sweep()
+    jobs.components_sweep()
     assert (gauge("error"), gauge("healthy")) == (0, 0)
 
 
 @pytest.mark.parametrize(
     ("task", "module", "work"),
-    [(tasks.components_check, checks, "components_check"), (tasks.backends_probe, probes, "backends_probe")],
+    [(local.components_check, checks, "components_check"), (jobs.backends_probe, probes, "backends_probe")],
 )
 def test_passes_that_wait_do_not_take_all_threads(
     monkeypatch: pytest.MonkeyPatch, task: Any, module: Any, work: str
@@ -82,4 +75,4 @@ def test_passes_that_wait_do_not_take_all_threads(
 
 @pytest.mark.django_db
 def test_there_may_be_no_component_to_forget() -> None:
-    assert tasks.components_prune() == 0
+    assert jobs.components_prune() == 0
