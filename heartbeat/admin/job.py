@@ -1,6 +1,7 @@
 """Jobs and their runs in the admin."""
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -99,7 +100,7 @@ class JobAdmin(HouseAdmin):
     """What runs when, and how its last run went."""
 
     form = JobForm
-    list_display = ("key", "kind", "timing_label", "enabled", "next_due", "last_label", "last_run", "last_error")
+    list_display = ("key", "kind", "timing_label", "enabled", "next_label", "last_label", "last_run", "last_error")
     list_filter = ("kind", "enabled", "built_in", "late")
     search_fields = ("key", "description")
     search_help_text = "Search by key, or by what it does."
@@ -150,15 +151,20 @@ class JobAdmin(HouseAdmin):
             return f"once, {job.at:%Y-%m-%d %H:%M}" if job.at else "once"
         return f"every {job.every_seconds:g} s"
 
+    @display(description="next due", ordering="next_due")
+    def next_label(self, job: Job) -> str:
+        """When it is due next, to the second."""
+        return _moment(job.next_due)
+
     @display(description="last run", label=COLOURS)
     def last_label(self, job: Any) -> str:
         """How the last run ended, in colour."""
         return job.last_state or "-"
 
     @display(description="at")
-    def last_run(self, job: Any) -> Any:
+    def last_run(self, job: Any) -> str:
         """The tick of the last run."""
-        return job.last_run or "-"
+        return _moment(job.last_run)
 
     @display(description="error")
     def last_error(self, job: Any) -> str:
@@ -216,6 +222,10 @@ class JobAdmin(HouseAdmin):
             self.message_user(request, problem.message, "warning")
             return False
         return True
+
+
+def _moment(at: datetime | None) -> str:
+    return "-" if at is None else f"{at:%Y-%m-%d %H:%M:%S}"
 
 
 @admin.register(JobRun)
