@@ -68,4 +68,16 @@ JOBS: tuple[Job, ...] = (
         every_seconds=3600,
         help="Makes a backup where the newest is a day old, and removes those older than backup_retention_days.",
     ),
+    Job(
+        name="checkpoints_prune",
+        task="storagecustodian.tasks.checkpoints_prune",
+        every_seconds=3600,
+        help="Deletes automatic checkpoints beyond checkpoint_keep_count, _days and _bytes.",
+    ),
+    Job(
+        name="checkpoints_verify",
+        task="storagecustodian.tasks.checkpoints_verify",
+        every_seconds=86_400,
+        help="Checks the hash of every checkpoint, and brings their files in line with the database.",
+    ),
 )
