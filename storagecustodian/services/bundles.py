@@ -156,9 +156,11 @@ def _older_file(path: Path) -> tuple[Draft, str] | Outcome:
     except (OSError, ValueError, RecursionError):
         return Outcome(source=path.name, outcome="refused", message="It can't be read as JSON.")
     said = parse_datetime(envelope.serialized_at) if envelope.serialized_at else None
-    at = name.at or (said if said and said.tzinfo else None) or draft.created_at
-    document = dumped({"version": envelope.version, "serialized_at": at.isoformat(), "state": envelope.state})
-    about = {"created_at": at.isoformat()}
+    at = name.at or (said if said and said.tzinfo else None)
+    # One that says nothing of its time gets none, so that it has the same hash whenever it is read.
+    stamp = at.isoformat() if at else ""
+    document = dumped({"version": envelope.version, "serialized_at": stamp, "state": envelope.state})
+    about = {"created_at": stamp}
     return _as_it_was(draft, json.loads(document), about), path.name
 
 
