@@ -120,6 +120,10 @@ class FileCheckpoints:
             self._write_line(agent_id, line)
             return line.epoch
 
+    def epoch(self, agent_id: str) -> int:
+        """The epoch that writers of the agent have to be of."""
+        return self._line(agent_id).epoch
+
     @contextmanager
     def _locked(self, agent_id: str) -> Iterator[_Line]:
         storable_text(agent_id, "agent_id")

@@ -1,8 +1,9 @@
 """Threads of LangGraph in the database: the store of rows of both savers."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import psycopg
 from django.db import connection
@@ -15,6 +16,9 @@ from storagecustodian.models import GraphCheckpoint, GraphValue, GraphWrite
 from storagecustodian.models.graph import LONGEST_CHANNEL, LONGEST_NAMESPACE, LONGEST_VERSION
 from storagecustodian.rules.paths import storable_text
 from storagecustodian.threadprune import thread_prune
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 PAGE = 50
 KEYS_AT_ONCE = 500
@@ -54,12 +58,29 @@ _EACH = {
 }
 
 
+def _borrowed(method: Callable[P, T]) -> Callable[P, T]:
+    """Leave no connection open in a thread that had none: LangGraph saves in threads of its own, which live on, and
+    connections to PostgreSQL are counted."""
+
+    @wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        had_one = connection.connection is not None
+        try:
+            return method(*args, **kwargs)
+        finally:
+            if not had_one and not connection.in_atomic_block:
+                connection.close()
+
+    return call
+
+
 class HubThreads:
     """The threads of one owner: an agent, or "" for graphs that run inside the hub."""
 
     def __init__(self, owner: str = "") -> None:
         self.owner = storable_text(owner, "owner", empty=True)
 
+    @_borrowed
     def put(self, row: CheckpointRow) -> None:
         """Keep a checkpoint, its values and its writes in one transaction."""
         _check_names(row)
@@ -75,6 +96,7 @@ class HubThreads:
             statements.insert(0, (_PUT_WRITES.format(rows=", ".join([_WRITE] * len(writes))), _flat(writes)))
         retried(lambda: _all_or_nothing(statements))
 
+    @_borrowed
     def put_writes(self, thread_id: str, namespace: str, checkpoint_id: str, writes: Sequence[WriteRow]) -> None:
         """Keep writes in one transaction, also before their checkpoint is kept: runs save side by side."""
         for name, text in (("thread_id", thread_id), ("checkpoint_id", checkpoint_id)):
@@ -87,14 +109,17 @@ class HubThreads:
         if rows:
             retried(lambda: _all_or_nothing([(statement, _flat(rows))]))
 
+    @_borrowed
     def get(self, thread_id: str, namespace: str, checkpoint_id: str | None) -> CheckpointRow | None:
         """A checkpoint, or the newest, with all values and writes."""
+        storable_text(thread_id, "thread_id")
         where, values = "owner = %s AND thread_id = %s AND namespace = %s", [self.owner, thread_id, namespace]
         if checkpoint_id:
             where, values = f"{where} AND checkpoint_id = %s", [*values, checkpoint_id]
         found = _read(f"{where} ORDER BY checkpoint_id DESC LIMIT 1", values)
         return found[0] if found else None
 
+    @_borrowed
     def page(self, query: Query) -> tuple[list[CheckpointRow], bool]:
         """Up to PAGE checkpoints, newest first, and whether there are more."""
         most = PAGE if query.limit is None else min(query.limit, PAGE)
@@ -131,6 +156,7 @@ class HubThreads:
         for column in ("thread_id", "namespace", "checkpoint_id"):
             wanted = getattr(query, column)
             if wanted is not None:
+                storable_text(wanted, column, longest=LONGEST_NAMESPACE, empty=True)
                 where.append(f"{column} = %s")
                 values.append(wanted)
         if query.before is not None:
@@ -141,8 +167,10 @@ class HubThreads:
             values += after
         return " AND ".join(where), values
 
+    @_borrowed
     def delete_thread(self, thread_id: str) -> None:
         """Delete all of a thread."""
+        storable_text(thread_id, "thread_id")
         retried(lambda: self._delete({"thread_id": thread_id}))
 
     def _delete(self, named: Mapping[str, Any]) -> None:
@@ -150,9 +178,11 @@ class HubThreads:
             for model in (GraphWrite, GraphCheckpoint, GraphValue):
                 model._default_manager.filter(owner=self.owner, **named).delete()
 
+    @_borrowed
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Delete the checkpoints of these runs, their writes, and values that nothing holds any more."""
         for run_id in run_ids:
+            storable_text(run_id, "run_id", empty=True)
             retried(lambda run_id=run_id: self._delete_run(run_id))  # type: ignore[misc]
 
     def _delete_run(self, run_id: str) -> None:
@@ -167,9 +197,11 @@ class HubThreads:
                 )
                 thread_prune(self.owner, thread_id, namespace, gone)
 
+    @_borrowed
     def copy_thread(self, source: str, target: str) -> None:
         """Copy all of a thread into one that is empty. Raises Conflict."""
-        storable_text(target, "thread_id")
+        for thread_id in (source, target):
+            storable_text(thread_id, "thread_id")
         retried(lambda: self._copy(source, target))
 
     def _copy(self, source: str, target: str) -> None:
@@ -184,12 +216,14 @@ class HubThreads:
                     [target, self.owner, source],
                 )
 
+    @_borrowed
     def prune(self, thread_ids: Sequence[str], strategy: str) -> None:
         """Keep the newest of each namespace, and for delta channels its history to their last snapshots; or nothing."""
         for thread_id in thread_ids:
             if strategy == "delete":
                 self.delete_thread(thread_id)
             else:
+                storable_text(thread_id, "thread_id")
                 retried(lambda thread_id=thread_id: self._keep_latest(thread_id))  # type: ignore[misc]
 
     def _keep_latest(self, thread_id: str) -> None:
