@@ -1,8 +1,9 @@
 """Threads of LangGraph in the database: the store of rows of both savers."""
 
 import json
+import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import wraps
+from functools import lru_cache, wraps
 from typing import Any, ParamSpec, TypeVar
 
 import psycopg
@@ -22,6 +23,7 @@ T = TypeVar("T")
 
 PAGE = 50
 KEYS_AT_ONCE = 500
+PREPARED_AFTER = 5
 
 _C, _V, _W = (model._meta.db_table for model in (GraphCheckpoint, GraphValue, GraphWrite))
 _THREAD = "owner, thread_id, namespace"
@@ -41,21 +43,27 @@ ON CONFLICT ({_THREAD}, checkpoint_id, task_id, idx) DO UPDATE SET task_path = e
 channel = excluded.channel, kind = excluded.kind, body = excluded.body WHERE excluded.idx < 0"""
 
 # Checkpoints, their values and their writes as the database was at one instant: rows of one shape, told apart by part.
-_READ = f"""WITH chosen AS (SELECT * FROM {_C} WHERE {{where}})
+# Values are looked up one by one: a plan that reads all values of a thread instead grows with the thread.
+_READ = f"""WITH chosen AS (SELECT c.* FROM {{chosen}})
 SELECT 0 AS part, thread_id, namespace, checkpoint_id, parent_id AS a, metadata AS b, versions AS c, inline AS d,
     0 AS idx, run_id AS e, kind, body FROM chosen
 UNION ALL
-SELECT 1, x.thread_id, x.namespace, x.checkpoint_id, v.channel, v.version, '', '', 0, '', v.kind, v.body
-FROM chosen x CROSS JOIN {{each}} JOIN {_V} v ON v.owner = x.owner AND v.thread_id = x.thread_id
-    AND v.namespace = x.namespace AND v.channel = j.key AND v.version = j.value
+SELECT 1, x.thread_id, x.namespace, x.checkpoint_id, j.key, j.value, '', '', 0, '', v.kind, v.body
+FROM chosen x CROSS JOIN {{values}}
 UNION ALL
 SELECT 2, x.thread_id, x.namespace, x.checkpoint_id, w.task_id, w.task_path, w.channel, '', w.idx, '', w.kind, w.body
-FROM chosen x JOIN {_W} w ON w.owner = x.owner AND w.thread_id = x.thread_id
+FROM chosen x CROSS JOIN {_W} w WHERE w.owner = x.owner AND w.thread_id = x.thread_id
     AND w.namespace = x.namespace AND w.checkpoint_id = x.checkpoint_id"""
-_EACH = {
-    "postgresql": "LATERAL json_each_text(x.versions::json) AS j(key, value)",
-    "sqlite": "json_each(x.versions) AS j",
+_THE_VALUE = """v.owner = x.owner AND v.thread_id = x.thread_id AND v.namespace = x.namespace
+    AND v.channel = j.key AND v.version = j.value"""
+_VALUES = {
+    "postgresql": f"""LATERAL json_each_text(x.versions::json) AS j(key, value)
+    CROSS JOIN LATERAL (SELECT v.kind, v.body FROM {_V} v WHERE {_THE_VALUE} OFFSET 0) v""",
+    "sqlite": f"json_each(x.versions) AS j CROSS JOIN {_V} v WHERE {_THE_VALUE}",
 }
+_ONE = f"{_C} c WHERE owner = %s AND thread_id = %s AND namespace = %s"
+_SOME = f"""(VALUES {{keys}}) AS k CROSS JOIN {_C} c WHERE c.owner = k.column1 AND c.thread_id = k.column2
+    AND c.namespace = k.column3 AND c.checkpoint_id = k.column4"""
 
 
 def _borrowed(method: Callable[P, T]) -> Callable[P, T]:
@@ -113,10 +121,10 @@ class HubThreads:
     def get(self, thread_id: str, namespace: str, checkpoint_id: str | None) -> CheckpointRow | None:
         """A checkpoint, or the newest, with all values and writes."""
         storable_text(thread_id, "thread_id")
-        where, values = "owner = %s AND thread_id = %s AND namespace = %s", [self.owner, thread_id, namespace]
+        chosen, values = _ONE, [self.owner, thread_id, namespace]
         if checkpoint_id:
-            where, values = f"{where} AND checkpoint_id = %s", [*values, checkpoint_id]
-        found = _read(f"{where} ORDER BY checkpoint_id DESC LIMIT 1", values)
+            chosen, values = f"{chosen} AND checkpoint_id = %s", [*values, checkpoint_id]
+        found = _read(f"{chosen} ORDER BY checkpoint_id DESC LIMIT 1", values)
         return found[0] if found else None
 
     @_borrowed
@@ -127,12 +135,9 @@ class HubThreads:
         wanted = keys[:most]
         if not wanted:
             return [], False
-        marks = ", ".join(["(%s, %s, %s, %s)"] * len(wanted))
-        where = f"(owner, thread_id, namespace, checkpoint_id) IN (VALUES {marks})"
-        values = [
-            value for thread, namespace, checkpoint in wanted for value in (self.owner, thread, namespace, checkpoint)
-        ]
-        rows = {(row.thread_id, row.namespace, row.checkpoint_id): row for row in _read(where, values)}
+        chosen = _SOME.format(keys=", ".join(["(%s, %s, %s, %s)"] * len(wanted)))
+        values = _flat((self.owner, *key) for key in wanted)
+        rows = {(row.thread_id, row.namespace, row.checkpoint_id): row for row in _read(chosen, values)}
         return [rows[key] for key in wanted if key in rows], len(keys) > most
 
     def _keys(self, query: Query, most: int) -> list[tuple[str, str, str]]:
@@ -289,19 +294,44 @@ def _fetch(sql: str, values: list[Any]) -> list[Any]:
 
 
 def _run(sql: str, values: list[Any], *, fetch: bool) -> list[Any]:
-    if connection.vendor != "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute(sql, values)
-            return list(cursor.fetchall()) if fetch else []
-    # Values go beside the statement and in binary; Django's own cursor would write them into it as text.
+    """Run a statement past Django's own cursors: on PostgreSQL they write values into the statement as text, and on
+    SQLite they cost more than the statement."""
     connection.ensure_connection()
-    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as plain:
-        plain.execute(sql.encode(), values, binary=True)
-        return plain.fetchall() if fetch else []
+    with connection.wrap_database_errors:
+        if connection.vendor == "sqlite":
+            plain = sqlite3.Cursor(connection.connection).execute(_as_sqlite(sql), values)
+            return plain.fetchall() if fetch else []
+        with psycopg.Cursor(connection.connection) as cursor:
+            _execute_prepared(cursor, sql.encode(), values)
+            return cursor.fetchall() if fetch else []
 
 
-def _read(where: str, values: list[Any]) -> list[CheckpointRow]:
-    rows = _fetch(_READ.format(where=where, each=_EACH[connection.vendor]), values)
+class _Preparing:
+    """Whether statements are prepared: planning these costs more than running them."""
+
+    on = True
+
+
+def _execute_prepared(cursor: psycopg.Cursor[Any], sql: bytes, values: list[Any]) -> None:
+    if _Preparing.on and cursor.connection.prepare_threshold is None:  # Django's choice; its own cursors never prepare
+        cursor.connection.prepare_threshold = PREPARED_AFTER
+    try:
+        cursor.execute(sql, values, binary=True, prepare=None if _Preparing.on else False)
+    except (psycopg.errors.InvalidSqlStatementName, psycopg.errors.DuplicatePreparedStatement):
+        # Between this process and the server sits a pooler that hands connections round and does not know of them.
+        _Preparing.on = False
+        if connection.in_atomic_block:
+            raise
+        cursor.execute(sql, values, binary=True, prepare=False)
+
+
+@lru_cache(maxsize=256)
+def _as_sqlite(sql: str) -> str:
+    return sql.replace("%s", "?")
+
+
+def _read(chosen: str, values: list[Any]) -> list[CheckpointRow]:
+    rows = _fetch(_READ.format(chosen=chosen, values=_VALUES[connection.vendor]), values)
     found: dict[tuple[str, str, str], CheckpointRow] = {}
     held: dict[tuple[str, str, str], tuple[list[ValueRow], list[WriteRow]]] = {}
     for part, thread, namespace, checkpoint, a, b, c, d, idx, e, kind, body in sorted(rows, key=lambda row: row[0]):
