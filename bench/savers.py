@@ -31,13 +31,19 @@ def compare(*, rounds: int) -> Figures:
     found: Figures = defaultdict(list)
     with postgres(run_folder("savers-postgres")) as url:
         for number in range(rounds):
-            for name in SAVERS:
+            for name in _turned(number):
                 for size, operations in _measured(name, url, number).items():
                     for operation, values in operations.items():
                         for value, figure in values.items():
                             found[name, size, operation, value].append(figure)
                 print(f"round {number + 1} of {rounds}: {name}", flush=True)
     return found
+
+
+def _turned(number: int) -> list[str]:
+    """Another one begins each round, since what a database writes to the disk afterwards burdens the next."""
+    names, first = list(SAVERS), number % len(SAVERS)
+    return names[first:] + names[:first]
 
 
 def _measured(name: str, url: str, number: int) -> dict[str, dict[str, dict[str, float]]]:

@@ -18,6 +18,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
 
 from agenthub.core.access import is_administrator
 from agenthub.core.admin.base import HouseAdmin, ReadOnlyAdmin
+from agenthub.core.agents import agent_directory
 from agenthub.core.errors import NotFound, Refused
 from storagecustodian.api.management import download
 from storagecustodian.models import Checkpoint, Restore
@@ -110,7 +111,8 @@ class CheckpointAdmin(HouseAdmin):
     @display(description="agent", ordering="agent_id")
     def agent_shown(self, checkpoint: Checkpoint) -> str:
         """Its name and id."""
-        name, agent_id = checkpoint.agent_name, checkpoint.agent_id
+        agent_id = checkpoint.agent_id
+        name = checkpoint.agent_name or agent_directory().names([agent_id]).get(agent_id, "")
         return f"{name} ({agent_id})" if name else agent_id
 
     @display(

@@ -56,8 +56,9 @@ def save_for_ever(notes: Path, seed: int) -> NoReturn:
     while True:
         agent_id, n = chance.choice(AGENTS), chance.randrange(10**9)
         try:
-            kept = checkpoint_save(agent_id=agent_id, state=state(n), epoch=epochs[agent_id], kind=Kind.AUTO)
-            note(handle, "saved", kept.id, n, kept.epoch, kept.sequence)
+            epoch = epochs[agent_id]
+            kept = checkpoint_save(agent_id=agent_id, state=state(n), epoch=epoch, note=str(epoch), kind=Kind.AUTO)
+            note(handle, "saved", kept.id, n, epoch, kept.sequence)
         except StaleEpoch:
             epochs[agent_id] = latest_of_agent(agent_id).line.epoch
         except DatabaseError:
@@ -90,7 +91,7 @@ def file_for_ever(folder: Path, notes: Path, seed: int) -> NoReturn:
             if chance.random() < 0.1:
                 name = chance.choice(checkpoints.list(agent_id)[:20] or [FileName(0, "ckp_000000000000")])
                 note(handle, "restored", agent_id, checkpoints.restore(agent_id, name))
-            kept = checkpoints.save(agent_id, state(n), epoch=epochs[agent_id])
+            kept = checkpoints.save(agent_id, state(n), epoch=epochs[agent_id], label=str(epochs[agent_id]))
             note(handle, "saved", kept.id, n, epochs[agent_id], kept.sequence)
         except StaleEpoch as problem:
             epochs[agent_id] = int(problem.message.partition("epoch ")[2].partition(",")[0])
@@ -146,6 +147,7 @@ def _assert_whole(row: Checkpoint) -> None:
     content = checkpoint_files().read(row.agent_id, FileName(row.sequence, row.id)) if row.kind == Kind.AUTO else None
     assert content is None or content.document == document
     assert content is None or is_whole(content.envelope.state)
+    assert content is None or row.note == str(row.epoch), "a late write has come through"
 
 
 def _assert_one_line(line: AgentLine) -> None:
@@ -172,6 +174,7 @@ def assert_files_alone_are_whole(folder: Path, notes: Path) -> int:
         for name in reversed(names):
             one = checkpoints.load(agent_id, name)
             assert is_whole(one.content.envelope.state)
+            assert one.content.about["label"] in ("", str(one.epoch)), "a late write has come through"
             epochs.append(one.epoch)
             found[name.id] = one
         assert len({name.sequence for name in names}) == len(names)
