@@ -14,7 +14,7 @@ help:
 	@echo "make up      serve AgentHub on http://127.0.0.1:9190 (installs first, the first time)"
 	@echo "make test    run all tests; with ARGS=\"tests/proxy -x\" some of them"
 	@echo "make demo    serve with a stand-in provider and live traffic"
-	@echo "make torture for long: kill -9 of thousands of journal writers and a hundred hubs, 10,000 requests in chaos, a limit for minutes"
+	@echo "make torture for long: kill -9 of thousands of writers and a hundred hubs, 10,000 requests in chaos, a limit for minutes"
 	@echo "make lint    style, types and lock files"
 	@echo "make bench   measure performance beside other proxies"
 	@echo "make docs    build the documentation into site/"
@@ -36,7 +36,7 @@ test:
 
 torture:
 	$(call SETUP,dev)
-	TORTURE_KILLS=$${TORTURE_KILLS:-3000} TORTURE_HUB_KILLS=$${TORTURE_HUB_KILLS:-100} \
+	TORTURE_KILLS=$${TORTURE_KILLS:-3000} TORTURE_CHECKPOINT_KILLS=$${TORTURE_CHECKPOINT_KILLS:-2000} TORTURE_HUB_KILLS=$${TORTURE_HUB_KILLS:-100} \
 	  TORTURE_CHAOS=$${TORTURE_CHAOS:-10000} TORTURE_DATABASE_AWAY_SECONDS=$${TORTURE_DATABASE_AWAY_SECONDS:-60} \
 	  TORTURE_LIMIT_SECONDS=$${TORTURE_LIMIT_SECONDS:-300} TORTURE_JOB_TICKS=$${TORTURE_JOB_TICKS:-20000} \
 	  $(BIN)/python -m pytest tests/faults $(ARGS)

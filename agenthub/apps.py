@@ -16,3 +16,8 @@ class AgentHubConfig(AppConfig):
         from heartbeat import listeners  # noqa: PLC0415 - models can't be imported before apps are ready
 
         listeners.subscribe_all()
+
+        from agenthub.core.agents import checkpoints_go_to  # noqa: PLC0415
+        from storagecustodian.sink import TaskCheckpoints  # noqa: PLC0415
+
+        checkpoints_go_to(TaskCheckpoints())

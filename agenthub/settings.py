@@ -129,6 +129,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
     "SORT_OPERATIONS": True,
+    "PATH_CONVERTER_OVERRIDES": {"agent": str},
     "POSTPROCESSING_HOOKS": ["agenthub.overview.openapi.with_raw_operations"],
 }
 

@@ -20,6 +20,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/admin/", include("proxy.management_urls")),
     path("api/admin/", include("heartbeat.urls")),
     path("ping/", include("heartbeat.ping_urls")),
+    path("api/admin/", include("storagecustodian.urls")),
+    path("api/agent/", include("storagecustodian.agent_urls")),
     path("api/schema", reference.schema, name="schema"),
     path("api/docs", reference.docs, name="docs"),
     path("v1/", include("proxy.urls")),

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from agenthub.core.version import VERSION
-from bench import measures, nginxes, profiling, report
+from bench import measures, nginxes, profiling, report, savers
 from bench.gateways import litellm
 from bench.gateways.agenthub import AgentHub
 from bench.gateways.base import Upstreams
@@ -87,6 +87,15 @@ def profile(options: argparse.Namespace) -> None:
             profiling.profile(hub, options.kind, seconds=options.seconds, native=options.native, top=options.top)
 
 
+def checkpoints(options: argparse.Namespace) -> None:
+    """`checkpoints`: our saver of LangGraph threads beside LangGraph's own."""
+    rounds = options.rounds or 3
+    text = savers.tables(savers.compare(rounds=rounds), rounds=rounds)
+    print(text)
+    if options.write:
+        savers.write(text)
+
+
 def write_report(_options: argparse.Namespace) -> None:
     """`report`: the tables of the last run."""
     report.write(Results.load())
@@ -125,6 +134,9 @@ def parser() -> argparse.ArgumentParser:
     spy.add_argument("--seconds", type=float, default=8)
     spy.add_argument("--native", action="store_true", help="look into C code too")
     spy.add_argument("--top", type=int, default=45)
+    threads = commands.add_parser("checkpoints", help="savers of LangGraph threads side by side")
+    threads.add_argument("--rounds", type=int)
+    threads.add_argument("--write", action="store_true", help="put the figures into docs/benchmarks.md")
     commands.add_parser("report", help="write the tables again from the results of the last run")
     return top
 
@@ -134,6 +146,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "json": one_measure,
     "stream": one_measure,
     "profile": profile,
+    "checkpoints": checkpoints,
     "report": write_report,
 }
 
@@ -141,7 +154,8 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
 def main() -> int:
     """Run the command line."""
     options = parser().parse_args()
-    missing = [name for name in (WRK, nginxes.PROGRAM) if nginxes.found(name) is None]
+    needed = () if options.command == "checkpoints" else (WRK, nginxes.PROGRAM)
+    missing = [name for name in needed if nginxes.found(name) is None]
     if missing:
         print(f"bench: skipped, since {' and '.join(missing)} can't be found here. Install them and run it again.")
         return 0

@@ -12,6 +12,7 @@ from heartbeat.registry import job
 from heartbeat.services import alerts, components, runs, watchdog
 from providers import probes
 from providers.services import cooldowns, health, usage
+from storagecustodian.services import pruning, verifying
 
 # A pass that waits for something slow leaves the threads of the worker to others; the next pass takes what is due.
 _probing = BoundedSemaphore(2)
@@ -86,3 +87,16 @@ def job_runs_prune() -> int:
 def backup_daily() -> str:
     """Makes a backup where the newest is a day old, and removes those older than backup_retention_days."""
     return making.backup_daily(now=utc_now(), days=runtime_settings().backup_retention_days)
+
+
+@job(every_seconds=3600, max_run_seconds=3600)
+def checkpoints_prune() -> int:
+    """Deletes automatic checkpoints beyond checkpoint_keep_count, _days and _bytes."""
+    keep = pruning.retention_of(runtime_settings())
+    return sum(len(done.ids) for done in pruning.checkpoints_prune(keep=keep, now=utc_now()))
+
+
+@job(cron="30 3 * * *", max_run_seconds=6 * 3600)
+def checkpoints_verify() -> int:
+    """Checks the hash of every checkpoint, and brings their files in line with the database."""
+    return len(verifying.checkpoints_verify().damaged)

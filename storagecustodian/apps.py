@@ -8,3 +8,10 @@ class StorageCustodianConfig(AppConfig):
 
     name = "storagecustodian"
     verbose_name = "Storage custodian"
+
+    def ready(self) -> None:
+        """Start the trail of restores."""
+        from agenthub.core.audit import track  # noqa: PLC0415 - models can't be imported before apps are ready
+        from storagecustodian.models import Restore  # noqa: PLC0415
+
+        track(Restore)

@@ -12,7 +12,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "providers": frozenset({"agenthub.core"}),
     "agenthub.hub": frozenset({"agenthub.core"}),
     "proxy": frozenset({"agenthub.core", "providers"}),
-    "storagecustodian": frozenset({"agenthub.core", "agenthub.hub"}),
+    "storagecustodian": frozenset({"agenthub.core", "agenthub.hub", "agenthub.client"}),
     "storagecustodian.agent": frozenset({"agenthub.client"}),
     "heartbeat": frozenset({"agenthub.core", "agenthub.hub", "providers", "proxy", "storagecustodian"}),
     "agenthub.overview": frozenset(
@@ -51,7 +51,7 @@ LOADED_BY_DJANGO = frozenset({"models", "admin"})
 """Packages that Django imports by their name to find what is in them."""
 
 PURE_KERNEL = frozenset(
-    f"agenthub.core.{name}" for name in ("addresses", "errors", "money", "origins", "params", "timezones")
+    f"agenthub.core.{name}" for name in ("addresses", "errors", "money", "origins", "params", "statepaths", "timezones")
 )
 """Modules outside `rules/` and `wire/` that are held to be pure too, so that rules may build on them."""
 

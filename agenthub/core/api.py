@@ -56,14 +56,15 @@ class BoundedJSONParser(BaseParser):
     """JSON of a bounded size and depth, without the numbers that JSON does not have."""
 
     media_type = "application/json"
+    most_bytes: ClassVar[int] = MOST_BODY_BYTES
 
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
         """The value in the body. Raises ParseError and RequestTooLarge."""
-        body = stream.read(MOST_BODY_BYTES + 1)
-        if len(body) > MOST_BODY_BYTES:
-            raise RequestTooLarge(f"The body is larger than {MOST_BODY_BYTES} bytes.")
+        body = stream.read(self.most_bytes + 1)
+        if len(body) > self.most_bytes:
+            raise RequestTooLarge(f"The body is larger than {self.most_bytes} bytes.")
         try:
             return json.loads(body, parse_constant=_no_such_number)
         except RecursionError:

@@ -78,6 +78,11 @@ class Environment:
         return self.data_dir / "queue"
 
     @property
+    def checkpoints_dir(self) -> Path:
+        """Where the files of checkpoints lie, if there are any."""
+        return self.data_dir / "checkpoints"
+
+    @property
     def metrics_dir(self) -> Path:
         """Where the processes of one hub keep their counters."""
         return self.data_dir / "metrics"

@@ -1,16 +1,22 @@
 """Every refusal of the house: a class with a status and a code.
 
     Refused
-    ├── BadRequest 400 ── InvalidJson
+    ├── BadRequest 400 ┬─ InvalidJson
+    │                  └─ StateNotStorable
     ├── InvalidKey 401
     ├── NotSignedIn 401
     ├── ModelNotAllowed 403
     ├── RoleNotAllowed 403
-    ├── NotFound 404 ── ModelNotFound
+    ├── CheckpointForbidden 403
+    ├── NotFound 404 ┬─ ModelNotFound
+    │                └─ CheckpointNotFound
     ├── MethodNotAllowed 405
     ├── RequestTimeout 408
-    ├── Conflict 409 ── IdempotencyAnswerNotKept
-    ├── RequestTooLarge 413
+    ├── Conflict 409 ┬─ IdempotencyAnswerNotKept
+    │                ├─ CheckpointCorrupt
+    │                ├─ UnsupportedVersion
+    │                └─ StaleEpoch
+    ├── RequestTooLarge 413 ── CheckpointTooLarge
     ├── IdempotencyKeyReused 422
     ├── RateLimited 429
     ├── BudgetExceeded 429
@@ -19,6 +25,7 @@
     ├── ShuttingDown 503
     ├── JournalFull 503
     ├── SpoolFull 503
+    ├── CheckpointsFull 503
     ├── UpstreamCredentialsRejected 502
     ├── StreamBroken 502
     └── UpstreamTimeout 504
@@ -66,6 +73,12 @@ class NotSignedIn(Refused):
     status, code, type = 401, "not_authenticated", "authentication_error"
 
 
+class StateNotStorable(BadRequest):
+    """A state holds what JSON can't hold, or a name that no row can hold."""
+
+    code = "state_not_storable"
+
+
 class ModelNotAllowed(Refused):
     """The key is good but may not use this model."""
 
@@ -78,6 +91,12 @@ class RoleNotAllowed(Refused):
     status, code, type = 403, "permission_denied", "permission_error"
 
 
+class CheckpointForbidden(Refused):
+    """The checkpoint is another agent's."""
+
+    status, code, type = 403, "checkpoint_forbidden", "permission_error"
+
+
 class NotFound(Refused):
     """No such route."""
 
@@ -88,6 +107,12 @@ class ModelNotFound(NotFound):
     """No enabled backend maps the model."""
 
     code = "model_not_found"
+
+
+class CheckpointNotFound(NotFound):
+    """There is no such checkpoint, or none at all."""
+
+    code = "checkpoint_not_found"
 
 
 class MethodNotAllowed(Refused):
@@ -109,6 +134,25 @@ class IdempotencyAnswerNotKept(Conflict):
     retrying_helps = False
 
 
+class CheckpointCorrupt(Conflict):
+    """What is stored is not what was saved: its hash is another one, or it is no document."""
+
+    code = "checkpoint_corrupt"
+
+
+class UnsupportedVersion(Conflict):
+    """A checkpoint of a major version that this hub does not know."""
+
+    code = "unsupported_version"
+
+
+class StaleEpoch(Conflict):
+    """A write of a time before the last restore: the agent has to load its state anew."""
+
+    code = "stale_epoch"
+    retrying_helps = False
+
+
 class RequestTimeout(Refused):
     """The caller was too slow to send its request."""
 
@@ -120,6 +164,12 @@ class RequestTooLarge(Refused):
     """The body is larger than the hub accepts."""
 
     status, code, type = 413, "request_too_large", "invalid_request_error"
+
+
+class CheckpointTooLarge(RequestTooLarge):
+    """A state is larger than checkpoint_max_bytes, or than a frame may be."""
+
+    code = "checkpoint_too_large"
 
 
 class RateLimited(Refused):
@@ -170,6 +220,12 @@ class SpoolFull(Refused):
     """The disk has no room for a request body that is too large for memory."""
 
     status, code, type = 503, "spool_full", "server_error"
+
+
+class CheckpointsFull(Refused):
+    """The disk has no room for a checkpoint; nothing of it was kept."""
+
+    status, code, type = 503, "checkpoints_full", "server_error"
 
 
 class UpstreamCredentialsRejected(Refused):

@@ -11,6 +11,7 @@ from math import isnan
 from typing import Any
 
 from agenthub.core.origins import origins_refusal
+from agenthub.core.statepaths import paths_refusal
 from agenthub.core.timezones import time_zone_refusal
 
 Value = bool | int | float | str
@@ -112,6 +113,27 @@ class RuntimeSettings:
     usage_retention_days: int = _param(30, at_least=1, at_most=3650, help="Days that per-request records are kept.")
     backup_retention_days: int = _param(
         7, at_least=0, at_most=3650, help="Days that backups are kept; 0: none are made each day, and all are kept."
+    )
+    checkpoint_max_bytes: int = _param(
+        16 * 1024 * 1024, at_least=1024, at_most=256 * 1024 * 1024, help="Largest checkpoint, in bytes of its JSON."
+    )
+    checkpoint_auto_iterations: int = _param(
+        5, at_least=1, at_most=100_000, help="Iterations of an agent between two automatic checkpoints."
+    )
+    checkpoint_keep_count: int = _param(
+        5, at_least=1, at_most=100_000, help="Newest automatic checkpoints that are kept, per agent and task."
+    )
+    checkpoint_keep_days: int = _param(
+        0, at_least=0, at_most=3650, help="Days that automatic checkpoints are kept at most; 0: their age is no matter."
+    )
+    checkpoint_keep_bytes: int = _param(
+        0, at_least=0, at_most=1024**4, help="Bytes of an agent's automatic checkpoints that are kept; 0: no bound."
+    )
+    checkpoint_files: bool = _param(False, help="On: each checkpoint is also written to a file below the data folder.")
+    checkpoint_redact_paths: str = _param(
+        "none",
+        refusal=paths_refusal,
+        help="Paths in states whose values are not kept, e.g. config.api_key, messages.*.headers; none for none.",
     )
     budget_time_zone: str = _param(
         "UTC",

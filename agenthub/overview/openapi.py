@@ -147,6 +147,27 @@ class ClientKeyScheme(OpenApiAuthenticationExtension):
         return {"type": "http", "scheme": "bearer", "description": "A client key, ah-…"}
 
 
+class AgentTokenScheme(OpenApiAuthenticationExtension):
+    """An agent."""
+
+    target_class = "storagecustodian.api.access.AgentTokenAuthentication"
+    name = "agentToken"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:
+        """A bearer token."""
+        return {"type": "http", "scheme": "bearer", "description": "An agent token, aht_…"}
+
+
+class StateScheme(OpenApiSerializerFieldExtension):
+    """States of agents."""
+
+    target_class = "storagecustodian.api.serializers.StateField"
+
+    def map_serializer_field(self, auto_schema: AutoSchema, direction: Direction) -> dict[str, Any]:
+        """Any object."""
+        return {"type": "object", "additionalProperties": {}}
+
+
 class UsdScheme(OpenApiSerializerFieldExtension):
     """Amounts of money."""
 

@@ -53,6 +53,13 @@ NAVIGATION: list[Item] = [
         "items": [_to_list(_("Client keys"), "key", "proxy", "clientkey")],
     },
     {
+        "title": _("Agents"),
+        "items": [
+            _to_list(_("Checkpoints"), "save", "storagecustodian", "checkpoint"),
+            _to_list(_("Restores"), "settings_backup_restore", "storagecustodian", "restore"),
+        ],
+    },
+    {
         "title": _("Usage"),
         "items": [
             _to_list(_("Requests"), "swap_vert", "providers", "usagerecord"),
