@@ -17,6 +17,9 @@ from proxy.state.backend import QUOTA_TRIAL_SECONDS
 KEEP_SECONDS = 2 * 24 * 3600
 """What nobody has used for so long is forgotten: by then every bucket is full and every cooldown over."""
 
+CREDIT_SECONDS = 15.0
+"""Within this time all processes are back that Redis was away from."""
+
 SAME_END_SECONDS = 1.0
 """Ends of a cooldown that are no further apart are the same one, as two processes know it."""
 
@@ -25,6 +28,7 @@ _FOLDER = Path(__file__).resolve().parent / "lua"
 _CONSTANTS = {
     "EPSILON": bucket.EPSILON,
     "KEEP_SECONDS": KEEP_SECONDS,
+    "CREDIT_SECONDS": CREDIT_SECONDS,
     "SAME_END_SECONDS": SAME_END_SECONDS,
     "QUOTA_TRIAL_SECONDS": QUOTA_TRIAL_SECONDS,
     "GIVEN_CAP_SECONDS": cooldown.GIVEN_CAP_SECONDS,

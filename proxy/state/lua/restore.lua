@@ -1,6 +1,25 @@
 -- Write back what a process knows of backends: Redis may have come back empty, and the database may know of more.
 -- KEYS: the states, in the order of `ask.backends`.
 
+-- What a process has taken alone is taken from what has come together here meanwhile, beyond what the bucket holds: that
+-- credit is for all who were away. Where there is none, since the others went on here, the bucket owes it.
+local function take_back(state, known)
+  local empty = not state.tokens
+  local together = not empty and state.tokens + math.max(0, now - state.refilled_at) * known.per_minute / 60
+  bring_up_bucket(state, known.per_minute, known.capacity)
+  if empty then state.unknown_until = now + CREDIT_SECONDS end
+  if now < (state.unknown_until or 0) then
+    -- Redis came back empty: nobody knows what has come together.
+    state.tokens = math.max(0, state.tokens - known.used)
+    return
+  end
+  local credit = now < (state.credit_until or 0) and state.credit or 0
+  credit = credit + math.max(0, together - state.tokens)
+  local covered = math.min(credit, known.used)
+  state.credit, state.credit_until = credit - covered, now + CREDIT_SECONDS
+  state.tokens = math.max(-known.per_minute, state.tokens - (known.used - covered))
+end
+
 local function restore(state, known)
   if known.reset_count < (state.reset_count or 0) then return end
   reset_if_newer(state, known.reset_count)
@@ -16,11 +35,7 @@ local function restore(state, known)
   if known.error and not state.error then
     state.error, state.trial_after = known.error, now + known.trial_left
   end
-  -- What was taken while Redis was away is taken from what has come together there meanwhile.
-  if known.used > 0 and known.per_minute then
-    bring_up_bucket(state, known.per_minute, known.capacity)
-    state.tokens = math.max(0, state.tokens - known.used)
-  end
+  if known.used > 0 and known.per_minute then take_back(state, known) end
 end
 
 for index, known in ipairs(ask.backends) do

@@ -231,6 +231,73 @@ async def test_what_an_operator_clears_is_over_in_all(hub: Hub) -> None:
     assert await second.take() is not None
 
 
+def away(process: Process) -> None:
+    """Redis is away from one process."""
+    assert isinstance(process.state, RedisState)
+    process.state._shared.is_shared = False
+
+
+def back(process: Process) -> None:
+    assert isinstance(process.state, RedisState)
+    process.state._shared.begin(process.state.restore)
+
+
+TEN_A_SECOND = replace(BACKEND, rpm_limit=600, burst=4)
+
+
+async def test_what_one_took_alone_while_others_went_on_is_owed(hub: Hub) -> None:
+    first, second = await hub.process(TEN_A_SECOND), await hub.process(TEN_A_SECOND)
+    for _ in range(4):
+        await second.must_take()
+    away(first)
+    for _ in range(2):
+        await first.must_take()  # its half of the burst
+    back(first)
+    await hub.settled(0)
+    hub.clock.now += 0.19
+    assert await second.take() is None  # one has come, and two are owed
+    hub.clock.now += 0.12
+    assert await second.take() is not None
+    assert await first.take() is None
+
+
+async def test_what_all_took_alone_is_covered_by_what_came_together(hub: Hub) -> None:
+    both = [await hub.process(TEN_A_SECOND) for _ in range(2)]
+    for _ in range(4):
+        await both[0].must_take()
+    for process in both:
+        away(process)
+    taken = 0
+    for _ in range(60):
+        hub.clock.now += 0.1
+        taken += sum([await process.take() is not None for process in both])
+    assert 56 <= taken <= 64
+    for number, process in enumerate(both):
+        back(process)
+        await hub.settled(number)
+    hub.clock.now += 0.4
+    later = sum([await process.take() is not None for process in both for _ in range(4)])
+    assert taken + later == 64  # what has come together in all, as if Redis had not been away
+
+
+async def test_a_redis_that_came_back_empty_owes_nothing(hub: Hub) -> None:
+    both = [await hub.process(TEN_A_SECOND) for _ in range(2)]
+    await both[0].must_take()
+    for process in both:
+        away(process)
+    for _ in range(600):
+        hub.clock.now += 0.1
+        for process in both:
+            await process.take()
+    async with Redis.from_url(hub.url) as redis:
+        await redis.delete(*[key async for key in redis.scan_iter(f"*{hub.prefix}*")])
+    for number, process in enumerate(both):
+        back(process)
+        await hub.settled(number)
+    hub.clock.now += 0.11
+    assert await both[0].take() is not None
+
+
 async def test_an_error_that_ends_in_the_table_ends_for_all(hub: Hub) -> None:
     first, second = await hub.process(BACKEND), await hub.process(BACKEND)
     lease = await first.must_take()
