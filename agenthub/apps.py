@@ -17,7 +17,9 @@ class AgentHubConfig(AppConfig):
 
         listeners.subscribe_all()
 
-        from agenthub.core.agents import checkpoints_go_to  # noqa: PLC0415
+        from agenthub.core.agents import agents_are_in, checkpoints_go_to  # noqa: PLC0415
+        from agenthub.hub.directory import HubDirectory  # noqa: PLC0415
         from storagecustodian.sink import TaskCheckpoints  # noqa: PLC0415
 
+        agents_are_in(HubDirectory())
         checkpoints_go_to(TaskCheckpoints())

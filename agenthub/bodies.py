@@ -8,10 +8,17 @@ MOST_BYTES_OF_STRANGERS = 64 * 1024
 
 OPEN = ("/ping/",)
 
+MOST_BYTES_OF_STATES = 257 * 1024 * 1024
+"""For the addresses that take checkpoints; checkpoint_max_bytes says how much is kept."""
+
+STATES = ("/api/agent/", "/api/admin/agents/", "/api/admin/checkpoints")
+
 
 def most_bytes(path: str) -> int:
     """How long a body to this address may be."""
-    return MOST_BYTES_OF_STRANGERS if path.startswith(OPEN) else MOST_BYTES
+    if path.startswith(OPEN):
+        return MOST_BYTES_OF_STRANGERS
+    return MOST_BYTES_OF_STATES if path.startswith(STATES) else MOST_BYTES
 
 
 def announced_bytes(scope: Message) -> int:

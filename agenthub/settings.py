@@ -41,6 +41,7 @@ INSTALLED_APPS = [
     "agenthub",
     "agenthub.core",
     "agenthub.overview",
+    "agenthub.hub",
     "providers",
     "proxy",
     "heartbeat",

@@ -21,6 +21,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/admin/", include("heartbeat.urls")),
     path("ping/", include("heartbeat.ping_urls")),
     path("api/admin/", include("storagecustodian.urls")),
+    path("api/users/", include("agenthub.hub.urls")),
     path("api/agent/", include("storagecustodian.agent_urls")),
     path("api/schema", reference.schema, name="schema"),
     path("api/docs", reference.docs, name="docs"),

@@ -5,7 +5,7 @@ from django.contrib.auth.models import AnonymousUser, Group, Permission, User
 
 ADMINISTRATORS, OPERATORS, VIEWERS = "Administrators", "Operators", "Viewers"
 
-OPERATED_APPS = ("providers", "proxy", "heartbeat", "storagecustodian")
+OPERATED_APPS = ("hub", "providers", "proxy", "heartbeat", "storagecustodian")
 """Operators change what stands in these; settings, people and the audit trail are the administrators'."""
 
 _READ_BY_VIEWERS = (*OPERATED_APPS, "core", "auditlog")

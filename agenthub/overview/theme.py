@@ -55,6 +55,7 @@ NAVIGATION: list[Item] = [
     {
         "title": _("Agents"),
         "items": [
+            _to_list(_("Agents"), "smart_toy", "hub", "agent"),
             _to_list(_("Checkpoints"), "save", "storagecustodian", "checkpoint"),
             _to_list(_("Restores"), "settings_backup_restore", "storagecustodian", "restore"),
         ],
