@@ -7,7 +7,7 @@ from functools import lru_cache, wraps
 from typing import Any, ParamSpec, TypeVar
 
 import psycopg
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 
 from agenthub.client.graphwire import CheckpointRow, Query, ValueRow, WriteRow
 from agenthub.core.errors import Conflict
@@ -296,12 +296,13 @@ def _fetch(sql: str, values: list[Any]) -> list[Any]:
 def _run(sql: str, values: list[Any], *, fetch: bool) -> list[Any]:
     """Run a statement past Django's own cursors: on PostgreSQL they write values into the statement as text, and on
     SQLite they cost more than the statement."""
-    connection.ensure_connection()
-    with connection.wrap_database_errors:
-        if connection.vendor == "sqlite":
-            plain = sqlite3.Cursor(connection.connection).execute(_as_sqlite(sql), values)
+    here = connections[DEFAULT_DB_ALIAS]
+    here.ensure_connection()
+    with here.wrap_database_errors:
+        if here.vendor == "sqlite":
+            plain = sqlite3.Cursor(here.connection).execute(_as_sqlite(sql), values)
             return plain.fetchall() if fetch else []
-        with psycopg.Cursor(connection.connection) as cursor:
+        with psycopg.Cursor(here.connection) as cursor:
             _execute_prepared(cursor, sql.encode(), values)
             return cursor.fetchall() if fetch else []
 

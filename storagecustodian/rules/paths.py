@@ -23,9 +23,17 @@ def storable_text(text: object, name: str, *, longest: int = LONGEST_ID, empty: 
         raise StateNotStorable(f"{name} must not be empty.", param=name)
     if len(text) > longest:
         raise StateNotStorable(f"{name} may have at most {longest} characters.", param=name)
-    if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+    if "\0" in text or not (text.isascii() or _is_utf8(text)):
         raise StateNotStorable(f"{name} holds a character that no row can hold.", param=name)
     return text
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def folder_name(agent_id: str) -> str:
