@@ -15,7 +15,7 @@ class Management:
 
     def __init__(self, base_url: str, *, token: str, timeout_seconds: float = 30) -> None:
         self._client = httpx.Client(
-            base_url=f"{base_url}/api/admin",
+            base_url=f"{base_url}/api",
             headers={"Authorization": f"Bearer {token}"},
             timeout=timeout_seconds,
             trust_env=False,
@@ -27,7 +27,10 @@ class Management:
 
     def request(self, method: str, path: str, json: Any = None, **query: Any) -> Any:
         """One call, and the JSON that it answered. Raises ManagementRefused."""
-        answer = self._client.request(method, path, json=json, params=query)
+        return self._ask(method, f"/admin{path}", json=json, params=query)
+
+    def _ask(self, method: str, path: str, **more: Any) -> Any:
+        answer = self._client.request(method, path, **more)
         if not answer.is_success:
             raise ManagementRefused(f"{method} {answer.url.path} answered {answer.status_code}: {answer.text[:500]}")
         return answer.json() if answer.content else None
@@ -46,6 +49,13 @@ class Management:
             if key["name"] == name:
                 self.request("DELETE", f"/keys/{key['id']}")
         return str(self.request("POST", "/keys", {"name": name})["key"])
+
+    def agent_token_renew(self, username: str, **fields: Any) -> str:
+        """A new token of the agent of this name, which is made where there is none."""
+        for agent in self._ask("GET", "/users/agents", params={"q": username}):
+            if agent["username"] == username:
+                return str(self._ask("PATCH", f"/users/agents/{agent['id']}/token", json={})["token"])
+        return str(self._ask("POST", "/users/agents", json={"username": username, **fields})["token"])
 
 
 def mapping(native_id: str, *, input_price: str, output_price: str) -> Mapping[str, Any]:

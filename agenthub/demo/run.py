@@ -1,4 +1,4 @@
-"""`agenthub demo`: a hub beside the stand-in provider, with three backends and live traffic.
+"""`agenthub demo`: a hub beside the stand-in provider, with three backends, live traffic and an agent that is killed.
 
 It lives in a folder and a database of its own, so that it never touches a real hub's data. Imports no Django.
 """
@@ -14,6 +14,7 @@ import httpx
 
 from agenthub.core.env import EnvError
 from agenthub.core.environment import Environment, read_environment
+from agenthub.demo.agent import KILL_SECONDS, keep_killing
 from agenthub.demo.management import Management, ManagementRefused, mapping
 from agenthub.demo.standin.script import Script
 from agenthub.demo.standin.server import StandIn
@@ -85,18 +86,25 @@ async def _show(environment: Environment, standin: StandIn) -> None:
     management = Management(base_url, token=environment.admin_token or "")
     try:
         # In a thread, because the hub may call the stand-in, on this loop, before it answers.
-        key = await asyncio.to_thread(_prepare, management, standin)
+        key, token = await asyncio.to_thread(_prepare, management, standin)
     finally:
         management.close()
     sys.stdout.write(
         f"\nThe demo is running: {base_url}/dashboard shows it live, {base_url}/admin/ its backends.\n"
-        f"Models {' and '.join(MODELS)} at {base_url}/v1 with the client key {key}\nCtrl-C stops all of it.\n"
+        f"Models {' and '.join(MODELS)} at {base_url}/v1 with the client key {key}\n"
+        f"An agent counts, is killed every {KILL_SECONDS:g} s and goes on from its checkpoint: {base_url}/admin/\n"
+        "Ctrl-C stops all of it.\n"
     )
     sys.stdout.flush()
-    await chat_for_ever(f"{base_url}/v1", key=key, models=MODELS, people=PEOPLE, pause_seconds=PAUSE_SECONDS)
+    async with asyncio.TaskGroup() as busy:
+        busy.create_task(
+            chat_for_ever(f"{base_url}/v1", key=key, models=MODELS, people=PEOPLE, pause_seconds=PAUSE_SECONDS)
+        )
+        busy.create_task(keep_killing(base_url, token))
 
 
-def _prepare(management: Management, standin: StandIn) -> str:
+def _prepare(management: Management, standin: StandIn) -> tuple[str, str]:
+    """The client key of the traffic, and the token of the agent."""
     for name in SCRIPTS:
         management.backend_ensure(
             name=f"demo-{name}",
@@ -110,7 +118,8 @@ def _prepare(management: Management, standin: StandIn) -> str:
                 "demo-large": mapping("standin-large", input_price="0.000002", output_price="0.000008"),
             },
         )
-    return management.client_key_renew("demo traffic")
+    token = management.agent_token_renew("demo-counter", display_name="Counter", description="Counts, and is killed.")
+    return management.client_key_renew("demo traffic"), token
 
 
 async def _ready(base_url: str) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -57,7 +58,22 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
         running.process.wait(60)
 
 
-@pytest.mark.timeout(180)
+def _it_goes_on_from_its_checkpoint(management: Management) -> None:
+    """The agent has been killed, and has counted on from what it had kept."""
+
+    def killed_since() -> Any:
+        kept = management.request("GET", "/checkpoints", limit=100)
+        newest = management.request("GET", f"/checkpoints/{kept[0]['id']}") if kept else None
+        return newest if newest and newest["state"]["starts"] >= 2 else None
+
+    newest = wait_until(killed_since, "The agent was killed and goes on", seconds=120)
+    assert newest["agent_name"] == "Counter"
+    assert newest["iteration"] > newest["state"]["starts"] * 5
+    before = [each["iteration"] for each in management.request("GET", "/checkpoints", limit=100)]
+    assert before == sorted(before, reverse=True)  # it never counts anew
+
+
+@pytest.mark.timeout(300)
 def test_it_shows_live_traffic_over_three_backends_and_ctrl_c_stops_all(demo: Demo) -> None:
     key = wait_until(demo.key, "The demo runs", seconds=60)
     base_url = f"http://127.0.0.1:{demo.port}"
@@ -72,6 +88,7 @@ def test_it_shows_live_traffic_over_three_backends_and_ctrl_c_stops_all(demo: De
     wait_until(lambda: management.request("GET", "/stats/total")["total_requests"] >= 3, "There is traffic", seconds=60)
     wait_until(lambda: management.request("GET", "/stats/cooldown"), "The limited backend cools", seconds=60)
     assert management.request("GET", "/stats/total")["total_errors"] == 0
+    _it_goes_on_from_its_checkpoint(management)
     management.close()
     with httpx.Client(base_url=base_url, headers={"x-api-key": key}, trust_env=False) as client:
         assert client.get("/v1/models").json()["data"]

@@ -105,6 +105,7 @@ def test_the_page_of_the_description_is_for_the_staff_and_brings_its_own_scripts
     assert client.get("/api/docs?script=").status_code == 200
 
 
+@pytest.mark.timeout(900)  # it grows with every route
 @pytest.mark.django_db
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
 def test_whatever_is_sent_is_answered_as_described(description: dict[str, Any], mode: GenerationMode) -> None:

@@ -1,0 +1,66 @@
+"""The agent of the demo: it counts, keeps its count in checkpoints, and is killed now and then to show that it goes on.
+
+`python -m agenthub.demo.agent URL` takes its token from AGENTHUB_AGENT_TOKEN. Written with the client library alone.
+"""
+
+import asyncio
+import os
+import sys
+import time
+from typing import Any
+
+from agenthub.client.checkpoints import Checkpoints
+from agenthub.client.http import HubAway, HubRefused
+
+BEGINNING = {"agent_name": "Counter", "status": "working", "iteration": 0, "starts": 0}
+STEP_SECONDS = 1.0
+KILL_SECONDS = 25.0
+"""How long it lives until it is killed, so that it has kept some checkpoints each time."""
+
+
+def work(url: str, token: str) -> None:
+    """Count for ever, from where the last checkpoint left off."""
+    with Checkpoints(url, token) as checkpoints:
+        found = checkpoints.latest()
+        state: dict[str, Any] = found["state"] if found else {**BEGINNING}
+        state["starts"] += 1
+        while True:
+            state["iteration"] += 1
+            try:
+                checkpoints.auto(state)
+            except HubRefused as refusal:
+                if refusal.code != "stale_epoch":
+                    raise
+                # Somebody has restored an older checkpoint: go on from there.
+                found = checkpoints.latest()
+                state = found["state"] if found else state
+            time.sleep(STEP_SECONDS)
+
+
+async def keep_killing(url: str, token: str) -> None:
+    """Run the agent as a process of its own, kill it, and run it again; ends with it when cancelled."""
+    environ = {**os.environ, "AGENTHUB_AGENT_TOKEN": token}
+    while True:
+        process = await asyncio.create_subprocess_exec(sys.executable, "-m", "agenthub.demo.agent", url, env=environ)
+        try:
+            await asyncio.wait_for(process.wait(), KILL_SECONDS)
+            await asyncio.sleep(STEP_SECONDS)  # it has failed by itself: the hub may be restarting
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+        finally:
+            if process.returncode is None:
+                process.kill()
+
+
+def main() -> int:
+    """Work until killed; 1 if the hub is not there."""
+    try:
+        work(sys.argv[1], os.environ["AGENTHUB_AGENT_TOKEN"])
+    except (HubAway, HubRefused) as problem:
+        sys.stderr.write(f"The demo's agent stops: {problem}\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
