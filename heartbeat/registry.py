@@ -7,6 +7,7 @@ arguments; a class is made without arguments and has a method `run`. What it ret
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, TypeVar
 
 from django.utils.module_loading import autodiscover_modules
@@ -69,8 +70,20 @@ def _place(function: Callable[..., Any]) -> str:
 
 def definitions() -> dict[str, Definition]:
     """All that are registered, by key."""
-    autodiscover_modules("jobs")
+    _discover()
     return dict(_registered)
+
+
+def definition(key: str) -> Definition | None:
+    """One that is registered."""
+    _discover()
+    return _registered.get(key)
+
+
+@cache
+def _discover() -> None:
+    # Once: looking for modules that are not there costs milliseconds, and runs are many.
+    autodiscover_modules("jobs")
 
 
 def unregister(key: str) -> None:

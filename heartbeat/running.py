@@ -26,7 +26,7 @@ from agenthub.core.outbound import fetch
 from agenthub.core.outbound_errors import OutboundError
 from heartbeat.beats import own_name
 from heartbeat.models import Job
-from heartbeat.registry import definitions
+from heartbeat.registry import definition
 from heartbeat.rules.jobs import LEASE_SECONDS, LONGEST_OUTPUT, JobKind, RunState
 from heartbeat.services.runs import Claim, Ended, Hold, run_claim, run_finish, run_renew
 
@@ -76,7 +76,7 @@ def _able(job: Job) -> bool:
     if behind is not None and behind.is_alive():
         return False
     # Beside an older version of the code a newer worker may be there that knows it.
-    return job.parameters.get("callable") in definitions()
+    return definition(job.parameters.get("callable", "")) is not None
 
 
 class Work:
@@ -138,10 +138,10 @@ class Work:
 
 
 def _callable(claim: Claim) -> Callable[..., Any]:
-    definition = definitions().get(claim.parameters["callable"])
-    if definition is None:
+    found = definition(claim.parameters["callable"])
+    if found is None:
         raise RunFailed(f"No job is registered as {claim.parameters['callable']} here.")
-    return definition.run
+    return found.run
 
 
 def _said(result: Any) -> str:
