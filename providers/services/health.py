@@ -61,6 +61,7 @@ def backend_probed(
     if backend is None:
         return None
     health = BackendHealth.objects.filter(backend_id=backend_id).first()
+    began_at = health.last_check_at if health is not None and health.last_check_at is not None else now
     sign = sign_of(status_code)
     fail = health is not None and requests_fail(health.success_rate_5m, health.tries_5m)
     after = after_probe(condition_of(health), sign, requests_fail=fail)
@@ -73,7 +74,8 @@ def backend_probed(
     )
     if sign is Sign.CREDENTIALS and not backend.error_kind:
         backend_error(backend_id=backend_id, kind=ErrorKind.CREDENTIALS, reason=reason)
-    elif sign is Sign.GOOD:
+    elif sign is Sign.GOOD and (backend.error_since is None or backend.error_since <= began_at):
+        # A probe that was under way when a request met the error proves nothing against it; the next one does.
         proved = (ErrorKind.CREDENTIALS, ErrorKind.QUOTA) if trial else (ErrorKind.CREDENTIALS,)
         backend_error_clear(backend_id, kinds=proved)
     return after.state

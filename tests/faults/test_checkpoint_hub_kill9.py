@@ -11,7 +11,7 @@ import pytest
 
 from tests.hub import Hub, wait_until
 
-KILLS = int(os.environ.get("TORTURE_HUB_KILLS", "20")) // 10
+KILLS = int(os.environ.get("TORTURE_HUB_KILLS", "10")) // 10
 AGENTS = ("a", "a_b", "a%2Fb")
 DISTRIBUTED = {
     "AGENTHUB_ENCRYPTION_KEY": "0123456789abcdef" * 4,

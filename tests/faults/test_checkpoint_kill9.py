@@ -19,7 +19,7 @@ from tests.faults.checkpoint_forks import (
 )
 from tests.management import with_environment
 
-KILLS = int(os.environ.get("TORTURE_CHECKPOINT_KILLS", "300"))
+KILLS = int(os.environ.get("TORTURE_CHECKPOINT_KILLS", "100"))
 
 
 @pytest.fixture

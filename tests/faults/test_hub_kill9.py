@@ -15,7 +15,7 @@ from tests.hub import Hub, wait_until
 from tests.proxy.route import make_route
 from tests.stand_in import standin_in_thread
 
-KILLS = int(os.environ.get("TORTURE_HUB_KILLS", "20"))
+KILLS = int(os.environ.get("TORTURE_HUB_KILLS", "10"))
 CLIENTS = 6
 CHUNKS = 8
 

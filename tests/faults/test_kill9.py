@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults.forks import assert_nothing_lost_nothing_double, drain, kill_at_random
 
-KILLS = int(os.environ.get("TORTURE_KILLS", "150"))
+KILLS = int(os.environ.get("TORTURE_KILLS", "100"))
 
 
 @pytest.mark.usefixtures("shared_database")

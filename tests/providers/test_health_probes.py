@@ -19,7 +19,7 @@ from providers.probes import backends_probe
 from providers.rules.table import ErrorKind, HealthState
 from providers.selectors import routing_pools
 from providers.services.backends import backend_delete, backend_error, backend_recovered
-from providers.services.health import backend_figures_refresh, health_expire
+from providers.services.health import backend_figures_refresh, backend_probed, backends_claim, health_expire
 from providers.services.usage import usage_record_batch
 from tests.factories import make_backend
 from tests.providers.usage_rows import usage_row
@@ -117,6 +117,17 @@ def test_refused_credentials_are_an_error_which_a_good_probe_ends(upstream: Upst
     upstream.status = 200
     assert told(lambda: clock.probe(60)) == [("resolved", "backend_error")]
     assert Backend.objects.get().status == "healthy"
+
+
+def test_a_probe_that_was_under_way_proves_nothing_against_an_error_found_meanwhile(upstream: Upstream) -> None:
+    backend, clock = at(upstream), Clock()
+    assert [each.id for each in backends_claim(now=clock.now, settings=runtime_settings())] == [backend.id]
+    backend_error(backend_id=backend.id, kind=ErrorKind.CREDENTIALS, reason="401")
+    outcome: dict[str, Any] = {"status_code": 200, "latency_ms": 1.0, "reason": "", "trial": False}
+    backend_probed(backend_id=backend.id, now=utc_now(), **outcome)
+    assert Backend.objects.get().error_kind == ErrorKind.CREDENTIALS
+    clock.probe(120)
+    assert Backend.objects.get().error_kind == ErrorKind.NONE
 
 
 def test_probes_cost_nothing_also_where_a_quota_is_spent(upstream: Upstream) -> None:

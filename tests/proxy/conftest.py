@@ -17,7 +17,7 @@ from tests.stand_in import standin_in_thread
 
 MakeRoute = Callable[..., Route]
 
-MODES = ["embedded", "distributed", "asgi"]
+MODES = ["embedded", "distributed"]
 """The hubs that a test may ask for with a parameter or fixture `mode`."""
 
 _hubs = pytest.StashKey[list[Hub]]()
@@ -44,14 +44,6 @@ def standin() -> Iterator[StandIn]:
 def embedded_hub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     """A hub as it comes."""
     with Hub(tmp_path_factory.mktemp("embedded")) as running:
-        request.session.stash.setdefault(_hubs, []).append(running)
-        yield running
-
-
-@pytest.fixture(scope="session")
-def asgi_hub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    """A hub that serves completions by ASGI, as all else."""
-    with Hub(tmp_path_factory.mktemp("asgi"), environ={"AGENTHUB_SHORT_WAY": "false"}) as running:
         request.session.stash.setdefault(_hubs, []).append(running)
         yield running
 

@@ -113,6 +113,8 @@ def make_route(
             "api_key": f"sk-upstream-{name}-{model}",
             "pool": pool,
             "rpm_limit": 10_000,
+            # The stand-in's list of models is always there: a probe would end the errors that a test has made.
+            "probe": "none",
             "model_mappings": {model: mapping},
             **(fields or {}).get(name, {}),
         }

@@ -26,7 +26,7 @@ UPSTREAM_PATHS = {
 }
 
 
-@pytest.fixture(params=["embedded", "asgi"], scope="module")
+@pytest.fixture(params=["embedded", "distributed"], scope="module")
 def mode(request: pytest.FixtureRequest) -> str:
     """Both ways from a socket to the proxy."""
     return str(request.param)

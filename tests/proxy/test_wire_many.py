@@ -46,7 +46,7 @@ class Reader(asyncio.Protocol):
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("mode", ["embedded", "asgi"])
+@pytest.mark.parametrize("mode", ["embedded", "distributed"])
 async def test_two_hundred_streams_arrive_in_step(mode: str, hub: Hub, route: MakeRoute, key: str) -> None:
     """Chunk n+1 is made when all two hundred callers have chunk n: whoever gathers chunks would wait for ever."""
     one = route("only", fields={"only": {"rpm_limit": None}})

@@ -22,7 +22,7 @@ CHAT = "/v1/chat/completions"
 pytestmark = pytest.mark.usefixtures("mode")
 
 
-@pytest.fixture(scope="module", params=["embedded", "asgi"])
+@pytest.fixture(scope="module", params=["embedded", "distributed"])
 def mode(request: pytest.FixtureRequest) -> str:
     """Every test of this file runs on both ways from the socket to the proxy."""
     return str(request.param)

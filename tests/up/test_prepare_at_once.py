@@ -13,7 +13,7 @@ import pytest
 from tests.hub import REPOSITORY
 from tests.settings import OURS
 
-NODES = 5
+NODES = 3
 KEYS = {"AGENTHUB_ENCRYPTION_KEY": "0123456789abcdef" * 4, "AGENTHUB_SECRET_KEY": "a secret of many nodes, " * 3}
 
 pytestmark = pytest.mark.timeout(240)
