@@ -55,12 +55,14 @@ def backend_probed(
 ) -> HealthState | None:
     """Note the outcome of a probe by the clock of the hub; how the backend is now, None for one that is gone.
 
-    `trial`: it was a completion, which proves the quota too. `reason` tells of what went wrong.
+    A good one ends an error that is older than the probe. `trial`: it was a completion, which proves the quota too.
+    `reason` tells of what went wrong.
     """
     backend = Backend.objects.select_for_update().filter(id=backend_id).first()
     if backend is None:
         return None
     health = BackendHealth.objects.filter(backend_id=backend_id).first()
+    # The claim has noted when the probe began; the row may have gone since.
     began_at = health.last_check_at if health is not None and health.last_check_at is not None else now
     sign = sign_of(status_code)
     fail = health is not None and requests_fail(health.success_rate_5m, health.tries_5m)

@@ -66,7 +66,7 @@ async def _spend(hub: Hub, key: str, body: dict[str, Any]) -> list[int]:
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("mode", MODES[-1:])
+@pytest.mark.parametrize("mode", MODES)
 def test_a_budget_ends_within_what_is_in_flight_and_stays_spent(
     mode: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -52,7 +52,7 @@ def test_every_acknowledged_checkpoint_survives(hub: Hub) -> None:
             for thread in threads:
                 thread.start()
             wait_until(lambda wanted=5 * number: all(len(ids) >= wanted for ids in saved.values()), "saves")  # type: ignore[misc]
-            time.sleep(chance.uniform(0, 0.1))
+            time.sleep(chance.uniform(0, 0.1))  # no event to await: the kill is to come at any instant
             hub.kill9()
             for thread in threads:
                 thread.join()
