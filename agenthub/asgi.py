@@ -1,4 +1,5 @@
-"""The outermost ASGI callable: what carries a completion goes to the proxy before any of Django, the rest to Django.
+"""The outermost ASGI callable: what carries a completion goes to the proxy before any of Django, WebSockets to the
+gateway of agents, the rest to Django.
 
 It owns the lifespan, because neither Django's handler nor a router of Channels knows of one: a start that fails
 must end the process, not leave a server that answers errors.
@@ -20,6 +21,8 @@ from agenthub import bodies  # noqa: E402 - models can be imported only now
 from agenthub.browsers import answer_options, readable_by_pages  # noqa: E402 - models can be imported only now
 from agenthub.core.bridge import in_thread  # noqa: E402
 from agenthub.core.events import LoopEnded, LoopTurned, publish  # noqa: E402
+from agenthub.hub.gateway.door import Door  # noqa: E402
+from agenthub.hub.gateway.lifespan import gateway_lifespan  # noqa: E402
 from proxy.app import ProxyApp  # noqa: E402
 from proxy.asgi_client import Message, Receive, Send  # noqa: E402
 from proxy.lifespan import proxy_lifespan  # noqa: E402
@@ -38,6 +41,7 @@ class Hub:
 
     def __init__(self) -> None:
         self._proxy: ProxyApp | None = None
+        self._door: Door | None = None
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one connection's request, or the lifespan."""
@@ -49,6 +53,8 @@ class Hub:
                 await self._django(scope, receive, send)
         elif kind == "lifespan":
             await self._lifespan(receive, send)
+        elif self._door is not None:
+            await self._door(scope, receive, send)
         else:
             await _refuse_websocket(receive, send)
 
@@ -76,6 +82,7 @@ class Hub:
             await receive()
             try:
                 self._proxy = ProxyApp(await stack.enter_async_context(proxy_lifespan()))
+                self._door = await stack.enter_async_context(gateway_lifespan())
                 await stack.enter_async_context(_turning())
             except Exception as problem:
                 # The edge of the start: the server ends with this message.
@@ -84,7 +91,7 @@ class Hub:
                 return
             await send({"type": "lifespan.startup.complete"})
             await receive()
-        self._proxy = None
+        self._proxy = self._door = None
         await send({"type": "lifespan.shutdown.complete"})
 
 

@@ -10,6 +10,8 @@ from django.conf import settings
 
 from agenthub.asgi import application  # first: it sets up Django, which models need
 from agenthub.core.databases import bound_waits
+from agenthub.hub.gateway import lifespan as gateway
+from agenthub.hub.gateway.socket import HubSocketProtocol
 from agenthub.up.inherited import READY, STOPPING, hub_stops, listening_socket, tell, wait_at_gate
 from proxy import runtime
 from proxy.lastanswer import LastAnswerProtocol
@@ -45,17 +47,28 @@ class WebServer(uvicorn.Server):
             with suppress(TimeoutError):
                 async with asyncio.timeout(grace):
                     if not hub_stops(os.environ):
+                        self._stop_listening()
+                    await self._send_agents_away()
+                    if not hub_stops(os.environ):
                         await self._leave(proxy)
                     if hub_stops(os.environ):
                         proxy.drain()
                     await proxy.idle()
         await super().shutdown(sockets=sockets)
 
+    def _stop_listening(self) -> None:
+        """Who is sent away must not come back here."""
+        for server in self.servers:
+            server.close()
+
+    async def _send_agents_away(self) -> None:
+        here = gateway.current()
+        if here is not None:
+            await gateway.drain(here, elsewhere=not hub_stops(os.environ))
+
     async def _leave(self, proxy: Runtime) -> None:
         """Serve out what is connected, until nothing is, or the whole hub stops too."""
         proxy.leave()
-        for server in self.servers:
-            server.close()
         for connection in self.server_state.connections:
             if isinstance(connection, LastAnswerProtocol):
                 connection.leave()
@@ -73,7 +86,7 @@ def web_config() -> uvicorn.Config:
         application,
         loop="uvloop",
         http=ShortWayProtocol if environment.short_way else LastAnswerProtocol,
-        ws="websockets-sansio",
+        ws=HubSocketProtocol,
         ws_per_message_deflate=False,
         ws_max_size=128 * 1024,
         lifespan="on",

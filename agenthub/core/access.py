@@ -1,9 +1,11 @@
-"""Roles: three groups of Django, whose permissions hold alike in the admin and in the management API."""
+"""Roles: groups of Django, whose permissions hold alike in the admin and in the management API."""
 
 from django.apps import AppConfig
 from django.contrib.auth.models import AnonymousUser, Group, Permission, User
 
 ADMINISTRATORS, OPERATORS, VIEWERS = "Administrators", "Operators", "Viewers"
+MEMBERS = "Members"
+"""People who talk to agents and to the Butler; the admin shows them nothing unless they have another role too."""
 
 OPERATED_APPS = ("hub", "providers", "proxy", "heartbeat", "storagecustodian")
 """Operators change what stands in these; settings, people and the audit trail are the administrators'."""
@@ -21,6 +23,7 @@ def roles_grant(app: AppConfig) -> None:
         (ADMINISTRATORS, permissions),
         (OPERATORS, [p for p in permissions if _is_operators(p, app.label)]),
         (VIEWERS, [p for p in permissions if _is_viewers(p, app.label)]),
+        (MEMBERS, []),
     ):
         group, _ = Group.objects.get_or_create(name=role)
         group.permissions.add(*granted)

@@ -15,6 +15,11 @@ class RoutingChanged:
     """Backends, mappings, pools, client keys or settings have changed in the database."""
 
 
+@dataclass(frozen=True, slots=True)
+class AgentsChanged:
+    """Agents, their tokens, or people and their roles have changed in the database."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertRaised:
     """Something is or was wrong that people should know of. Its listener writes to the database at once.

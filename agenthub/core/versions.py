@@ -6,10 +6,10 @@ from typing import Literal, get_args
 from django.db import transaction
 from django.db.models import F
 
-from agenthub.core.events import RoutingChanged, publish
+from agenthub.core.events import AgentsChanged, RoutingChanged, publish
 from agenthub.core.models import ChangeCounter
 
-CounterName = Literal["routing", "keys", "settings"]
+CounterName = Literal["routing", "keys", "settings", "agents"]
 
 
 @transaction.atomic
@@ -22,7 +22,7 @@ def bump(name: CounterName) -> None:
         _, created = ChangeCounter.objects.get_or_create(name=name, defaults={"number": 1})
         if not created:
             ChangeCounter.objects.filter(name=name).update(number=F("number") + 1)
-    transaction.on_commit(partial(publish, RoutingChanged()))
+    transaction.on_commit(partial(publish, AgentsChanged() if name == "agents" else RoutingChanged()))
 
 
 def read_all() -> dict[str, int]:

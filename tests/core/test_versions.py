@@ -8,11 +8,11 @@ from agenthub.core.models import ChangeCounter
 @pytest.mark.django_db
 def test_counters_start_at_nothing_and_grow() -> None:
     ChangeCounter.objects.all().delete()
-    assert versions.read_all() == {"routing": 0, "keys": 0, "settings": 0}
+    assert versions.read_all() == {"routing": 0, "keys": 0, "settings": 0, "agents": 0}
     versions.bump("keys")
     versions.bump("keys")
     versions.bump("routing")
-    assert versions.read_all() == {"routing": 1, "keys": 2, "settings": 0}
+    assert versions.read_all() == {"routing": 1, "keys": 2, "settings": 0, "agents": 0}
 
 
 @pytest.mark.django_db

@@ -10,13 +10,17 @@ from django.db import transaction
 from django.db.models import Q
 
 from agenthub.core.clock import utc_now
-from agenthub.hub.models import Agent, AgentToken
+from agenthub.core.versions import bump
+from agenthub.hub.models import Agent, AgentToken, Participant
 from agenthub.hub.rules.tokens import RANDOM_BYTES, token_agent_id, token_digest, token_hint, token_text
 
 OVERLAP_SECONDS = 86_400
 """How long the old token works beside the new one, unless told."""
 
 LONGEST_OVERLAP_SECONDS = 30 * 86_400
+LINKS = ("members", "peers")
+"""What an agent has many of."""
+
 SEEN_SECONDS = 60
 """How exactly it is noted when an agent was seen last."""
 
@@ -32,10 +36,16 @@ class Issued:
 @transaction.atomic
 def agent_create(*, username: str, values: Mapping[str, Any]) -> Issued:
     """Make an agent and its first token. Raises ValidationError of Django, and IntegrityError for a name taken."""
-    agent = Agent(username=username, **values)
+    links = {name: values[name] for name in LINKS if name in values}
+    agent = Agent(username=username, **{name: value for name, value in values.items() if name not in LINKS})
     agent.full_clean(validate_constraints=False)
-    agent.save()
-    return Issued(agent, _token_issue(agent))
+    # Its number is that of its place among all who can be written to.
+    agent.pk = Participant.objects.create(kind=Participant.Kind.AGENT, name=agent.shown_name).pk
+    agent.save(force_insert=True)
+    _link(agent, links)
+    issued = Issued(agent, _token_issue(agent))
+    bump("agents")
+    return issued
 
 
 @transaction.atomic
@@ -43,10 +53,14 @@ def agent_update(*, agent_id: int, values: Mapping[str, Any]) -> Agent:
     """Change an agent; one that is switched off is refused from its next request on. Raises Agent.DoesNotExist and
     ValidationError of Django."""
     agent = Agent.objects.select_for_update().get(id=agent_id)
-    for column, value in values.items():
+    columns = {name: value for name, value in values.items() if name not in LINKS}
+    for column, value in columns.items():
         setattr(agent, column, value)
     agent.full_clean(validate_constraints=False)
-    agent.save(update_fields=list(values))
+    agent.save(update_fields=list(columns))
+    _link(agent, {name: values[name] for name in LINKS if name in values})
+    Participant.objects.filter(id=agent_id).update(name=agent.shown_name)
+    bump("agents")
     return agent
 
 
@@ -64,26 +78,43 @@ def agent_token_rotate(*, agent_id: int, overlap_seconds: int = OVERLAP_SECONDS)
         if token.ends_at is None or ends_at < token.ends_at:
             AgentToken.objects.filter(id=token.pk).update(ends_at=ends_at)
     AgentToken.objects.filter(agent=agent, ends_at__lte=now - timedelta(days=1)).delete()
-    return Issued(agent, _token_issue(agent))
+    issued = Issued(agent, _token_issue(agent))
+    bump("agents")
+    return issued
 
 
+@transaction.atomic
 def agent_delete(*, agent_id: int) -> bool:
-    """Take an agent and its tokens away; False if it is gone. What it has saved stays, under its number."""
-    return bool(Agent.objects.filter(id=agent_id).delete()[0])
+    """Take an agent and its tokens away; False if it is gone. What it has saved and said stays, under its number."""
+    gone = bool(Agent.objects.filter(id=agent_id).delete()[0])
+    if gone:
+        bump("agents")
+    return gone
 
 
 def agent_of_token(token: str, *, now: datetime) -> Agent | None:
     """The agent of a token that works; None for any other text. Notes that it was seen."""
-    agent_id = token_agent_id(token)
-    if agent_id is None:
-        return None
-    row = AgentToken.objects.select_related("agent").filter(digest=token_digest(token), agent_id=agent_id).first()
+    row = token_row(token)
     if row is None or not row.works_at(now) or not row.agent.enabled:
         return None
+    agent_id = row.agent_id
     seen = row.agent.last_seen_at
     if seen is None or now - seen >= timedelta(seconds=SEEN_SECONDS):
         Agent.objects.filter(id=agent_id).update(last_seen_at=now)
     return row.agent
+
+
+def token_row(token: str) -> AgentToken | None:
+    """The row of a token, with its agent, whether it works or not; None for any other text."""
+    agent_id = token_agent_id(token)
+    if agent_id is None:
+        return None
+    return AgentToken.objects.select_related("agent").filter(digest=token_digest(token), agent_id=agent_id).first()
+
+
+def _link(agent: Agent, links: Mapping[str, Any]) -> None:
+    for name, others in links.items():
+        getattr(agent, name).set(others)
 
 
 def _token_issue(agent: Agent) -> str:

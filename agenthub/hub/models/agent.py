@@ -3,10 +3,17 @@
 from datetime import datetime
 
 from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 
+from agenthub.core.timezones import time_zone_refusal
 from agenthub.hub.rules.tokens import HINT_CHARACTERS
+
+
+def _known_time_zone(name: str) -> None:
+    if name and (refusal := time_zone_refusal(name)):
+        raise ValidationError(f"The time zone {refusal}")
 
 
 class Agent(models.Model):
@@ -23,6 +30,35 @@ class Agent(models.Model):
         User, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", help_text="Who answers for it."
     )
     enabled = models.BooleanField(default=True, help_text="Off: none of its tokens works.")
+    agent_class = models.CharField(max_length=64, blank=True, default="", help_text="Its rank or group, in your words.")
+    kind = models.CharField(max_length=64, blank=True, default="", help_text="What sort of program it is.")
+    coordinator = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="+", help_text="Who leads it."
+    )
+    backup_agent = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="+", help_text="Who stands in for it."
+    )
+    time_zone = models.CharField(max_length=64, blank=True, default="", validators=[_known_time_zone])
+    openclaw_id = models.CharField(max_length=128, blank=True, default="", help_text="Its id in OpenClaw.")
+    multica_uuid = models.UUIDField(null=True, blank=True, help_text="Its UUID in Multica.")
+    workspace = models.CharField(
+        max_length=500, blank=True, default="", help_text="The folder with its TODO.md and AGENTS.md."
+    )
+    check_list = models.JSONField(blank=True, default=list, help_text="What is asked of it on its rounds, as JSON.")
+    may_notify = models.BooleanField(default=False, help_text="It may write to people who have not written to it.")
+    open_to_members = models.BooleanField(
+        default=True, help_text="Every Member may write to it; off: those named here, Operators and Administrators."
+    )
+    members = models.ManyToManyField(
+        User, blank=True, related_name="+", help_text="Members who may write to it though it is not open to all."
+    )
+    peers = models.ManyToManyField(
+        "self", blank=True, help_text="Agents with which it may talk without the Butler between them."
+    )
+    replays_to_legacy = models.BooleanField(
+        default=True,
+        help_text="As a plain EchoCenter agent it is sent what it has missed when it connects: at most 100 of a day.",
+    )
     last_seen_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -1,0 +1,136 @@
+"""Work of the database in groups: what many connections ask for is done in one transaction by one thread."""
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from django.db import DatabaseError, InterfaceError, close_old_connections, connection
+
+logger = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
+
+MOST = 512
+FULL = 20_000
+"""Items that may wait. What comes beyond them is told that the database does not keep up."""
+
+
+class Away(Exception):
+    """The database could not do it now; the same may go well later."""
+
+
+class Batches(Generic[Item, Outcome]):
+    """One thread that does `work` for all items that have come while it was busy with those before.
+
+    An item waits for no clock: a lone one is done at once, and under load the next group forms while one is at work.
+    `work` gets at most `most` items and gives one outcome each, in the same order. When it fails on several, each is
+    tried alone, so that one that can't be done spoils no other.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        work: Callable[[Sequence[Item]], Sequence[Outcome]],
+        *,
+        loop: asyncio.AbstractEventLoop,
+        most: int = MOST,
+    ) -> None:
+        self._work = work
+        self._loop = loop
+        self._most = most
+        self._waiting: deque[tuple[Item, Callable[[Outcome | Away], None]]] = deque()
+        self._wake = threading.Event()
+        self._ends = False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def submit(self, item: Item, done: Callable[[Outcome | Away], None]) -> None:
+        """Have an item done; `done` hears on the event loop, in the order of submission."""
+        if len(self._waiting) >= FULL:
+            self._loop.call_soon(done, Away("The database does not keep up."))
+            return
+        self._waiting.append((item, done))
+        self._wake.set()
+
+    async def result(self, item: Item) -> Outcome:
+        """Have an item done and wait for it. Raises Away."""
+        future: asyncio.Future[Outcome] = self._loop.create_future()
+
+        def done(outcome: Outcome | Away) -> None:
+            if future.done():
+                return
+            if isinstance(outcome, Away):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
+
+        self.submit(item, done)
+        return await future
+
+    @property
+    def depth(self) -> int:
+        """Items that wait."""
+        return len(self._waiting)
+
+    def close(self) -> None:
+        """Do what has been submitted, then end. Blocks until then."""
+        self._ends = True
+        self._wake.set()
+        self._thread.join(timeout=15)
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                group = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
+                outcomes = self._outcomes([item for item, _ in group])
+                if not self._tell([(done, outcome) for (_, done), outcome in zip(group, outcomes, strict=True)]):
+                    return
+            if self._ends:
+                connection.close()
+                return
+
+    def _tell(self, told: list[tuple[Callable[[Outcome | Away], None], Outcome | Away]]) -> bool:
+        try:
+            self._loop.call_soon_threadsafe(_call_each, told)
+        except RuntimeError:
+            return False  # the loop has ended, and with it all who would hear
+        return True
+
+    def _outcomes(self, items: Sequence[Item]) -> Sequence[Outcome | Away]:
+        close_old_connections()
+        try:
+            return self._work(items)
+        except (DatabaseError, InterfaceError) as problem:
+            connection.close()
+            if len(items) == 1 or not _reachable():
+                logger.warning("batch_failed", extra={"batch": self._thread.name, "reason": str(problem).strip()})
+                return [Away(str(problem).strip())] * len(items)
+        except Exception as problem:
+            logger.exception("batch_failed", extra={"batch": self._thread.name})
+            if len(items) == 1:
+                return [Away(str(problem))]
+        return [outcome for item in items for outcome in self._outcomes([item])]
+
+
+def _reachable() -> bool:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except (DatabaseError, InterfaceError):
+        connection.close()
+        return False
+    return True
+
+
+def _call_each(told: Sequence[tuple[Callable[..., None], object]]) -> None:
+    for done, outcome in told:
+        try:
+            done(outcome)
+        except Exception:  # the edge: one that fails must not keep the others from hearing
+            logger.exception("outcome_not_taken")
