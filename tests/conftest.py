@@ -15,6 +15,8 @@ from pytest_django import DjangoDbBlocker
 from agenthub.core.databases import postgresql_database
 from tests import servers
 
+pytest_plugins = ["tests.hubs"]
+
 _servers_folder = pytest.StashKey[Path]()
 
 
@@ -46,14 +48,9 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
     name = f"agenthub_test_{uuid4().hex}"
     with psycopg.connect(postgres_server, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    yield psycopg_url(postgres_server, name)
+    yield servers.database_url(postgres_server, name)
     with psycopg.connect(postgres_server, autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-
-
-def psycopg_url(server: str, name: str) -> str:
-    """The address of database `name` on the server of another address."""
-    return server.partition("?")[0].rpartition("/")[0] + f"/{name}"
 
 
 @pytest.fixture(scope="session")

@@ -46,7 +46,7 @@ class Hub:
         self.log_file = folder / "hub.log"
         self.token = _TOKEN
         self.base_url = ""
-        self._environ = {
+        self.environ = {
             **{name: value for name, value in os.environ.items() if not name.startswith((*OURS, "DJANGO_"))},
             "AGENTHUB_DATA_DIR": str(self.data_dir),
             "AGENTHUB_PORT": "0",
@@ -78,7 +78,7 @@ class Hub:
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "agenthub", "up"],
-                env=self._environ,
+                env=self.environ,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=REPOSITORY,
@@ -86,7 +86,7 @@ class Hub:
             )
         found = wait_until(self._served, f"The hub of {self.folder} did not start", seconds=START_SECONDS)
         self.base_url = found.group(1)
-        self._environ["AGENTHUB_PORT"] = self.base_url.rpartition(":")[2]
+        self.environ["AGENTHUB_PORT"] = self.base_url.rpartition(":")[2]
         return self
 
     def _served(self) -> re.Match[str] | None:
@@ -193,7 +193,7 @@ class Hub:
         """Rows of its database, read behind its back; the columns named must equal the values given."""
         where = " AND ".join(f"{name} = :{name}" for name in equal) or "1 = 1"
         query = f"SELECT * FROM {table} WHERE {where}"
-        if url := self._environ.get("DATABASE_URL"):
+        if url := self.environ.get("DATABASE_URL"):
             query = re.sub(r":(\w+)", r"%(\1)s", query)
             with psycopg.connect(url, row_factory=dict_row) as connection:
                 return connection.execute(query, equal).fetchall()

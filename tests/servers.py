@@ -220,3 +220,8 @@ def _stop(pid: int) -> None:
             return
         time.sleep(0.02)
     os.kill(pid, signal.SIGKILL)
+
+
+def database_url(server: str, name: str) -> str:
+    """The address of database `name` on the server of another address."""
+    return server.partition("?")[0].rpartition("/")[0] + f"/{name}"

@@ -30,12 +30,30 @@ SHOWN: tuple[str, ...] = (
     "display_name",
     "role",
     "description",
+    "agent_class",
+    "kind",
     "owner",
+    "coordinator",
+    "backup_agent",
+    "time_zone",
+    "openclaw_id",
+    "multica_uuid",
+    "workspace",
+    "check_list",
     "enabled",
+    "may_notify",
+    "open_to_members",
+    "members",
+    "peers",
+    "replays_to_legacy",
     "last_seen_at",
     "tokens",
     "created_at",
 )
+
+
+def _agent_by_name(**more: Any) -> Any:
+    return serializers.SlugRelatedField(required=False, slug_field="username", queryset=Agent.objects.all(), **more)
 
 
 class TokenHint(serializers.Serializer[Any]):
@@ -51,6 +69,10 @@ class AgentAnswer(serializers.ModelSerializer[Agent]):
 
     role = serializers.SerializerMethodField()
     owner = serializers.CharField(source="owner.username", allow_null=True, default=None)
+    coordinator = serializers.CharField(source="coordinator.username", allow_null=True, default=None)
+    backup_agent = serializers.CharField(source="backup_agent.username", allow_null=True, default=None)
+    members = serializers.SlugRelatedField(many=True, read_only=True, slug_field="username")
+    peers = serializers.SlugRelatedField(many=True, read_only=True, slug_field="username")
     tokens = serializers.SerializerMethodField()
 
     class Meta:
@@ -90,7 +112,23 @@ class AgentInput(serializers.Serializer[Agent]):
     owner = serializers.SlugRelatedField(
         required=False, allow_null=True, slug_field="username", queryset=User.objects.all()
     )
+    agent_class = serializers.CharField(required=False, allow_blank=True, max_length=64)
+    kind = serializers.CharField(required=False, allow_blank=True, max_length=64)
+    coordinator = _agent_by_name(allow_null=True)
+    backup_agent = _agent_by_name(allow_null=True)
+    time_zone = serializers.CharField(required=False, allow_blank=True, max_length=64)
+    openclaw_id = serializers.CharField(required=False, allow_blank=True, max_length=128)
+    multica_uuid = serializers.UUIDField(required=False, allow_null=True)
+    workspace = serializers.CharField(required=False, allow_blank=True, max_length=500)
+    check_list = serializers.ListField(required=False, max_length=200)
     enabled = serializers.BooleanField(required=False)
+    may_notify = serializers.BooleanField(required=False)
+    open_to_members = serializers.BooleanField(required=False)
+    members = serializers.SlugRelatedField(
+        required=False, many=True, slug_field="username", queryset=User.objects.all()
+    )
+    peers = _agent_by_name(many=True)
+    replays_to_legacy = serializers.BooleanField(required=False)
 
 
 class RotateInput(serializers.Serializer[Any]):

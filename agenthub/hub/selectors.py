@@ -13,7 +13,8 @@ from agenthub.hub.services.participants import butler
 
 def agents(*, q: str = "") -> QuerySet[Agent]:
     """All agents by name, with their tokens, the newest first; only those with a text in their names if it is given."""
-    found = Agent.objects.order_by("username").select_related("owner")
+    found = Agent.objects.order_by("username").select_related("owner", "coordinator", "backup_agent")
+    found = found.prefetch_related("members", "peers")
     if q:
         found = found.filter(Q(username__icontains=q) | Q(display_name__icontains=q))
     return found.prefetch_related(Prefetch("tokens", AgentToken.objects.order_by("-id")))

@@ -19,10 +19,10 @@ from psycopg import sql
 
 from agenthub.demo.standin.script import Script
 from agenthub.demo.standin.server import StandIn
-from tests.conftest import psycopg_url
 from tests.hub import START_SECONDS, Hub, wait_until
 from tests.proxy.private_redis import PrivateRedis
 from tests.proxy.route import Route, make_route
+from tests.servers import database_url
 from tests.stand_in import standin_in_thread
 
 WORKERS = 4
@@ -93,7 +93,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory, postgres_server: str, server: 
     with psycopg.connect(postgres_server, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     environ = {
-        "DATABASE_URL": psycopg_url(postgres_server, name),
+        "DATABASE_URL": database_url(postgres_server, name),
         "REDIS_URL": server.url,
         "AGENTHUB_ENCRYPTION_KEY": "5e" * 32,
         "AGENTHUB_SECRET_KEY": "a secret key for tests " * 3,

@@ -10,7 +10,8 @@ import pytest
 
 from agenthub.demo.standin.script import Script
 from tests.hub import Hub, wait_until
-from tests.proxy.conftest import MODES, MakeRoute
+from tests.hubs import MODES
+from tests.proxy.conftest import MakeRoute
 from tests.proxy.route import CACHE_READ_PRICE, INPUT_PRICE, OUTPUT_PRICE
 from tests.proxy.streams import read_stream
 

@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from tests.hub import Hub, wait_until
-from tests.proxy.conftest import MODES, MakeRoute
+from tests.hubs import MODES
+from tests.proxy.conftest import MakeRoute
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.usefixtures("mode")]
 

@@ -8,7 +8,8 @@ import pytest
 
 from agenthub.demo.standin.script import Script
 from tests.hub import Hub
-from tests.proxy.conftest import MODES, MakeRoute, new_key
+from tests.hubs import MODES
+from tests.proxy.conftest import MakeRoute, new_key
 from tests.proxy.streams import read_stream
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.usefixtures("mode")]

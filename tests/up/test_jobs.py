@@ -12,8 +12,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.conftest import psycopg_url
 from tests.hub import Hub, wait_until
+from tests.servers import database_url
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -25,7 +25,7 @@ def distributed(request: pytest.FixtureRequest) -> dict[str, str]:
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     return {
-        "DATABASE_URL": psycopg_url(server, name),
+        "DATABASE_URL": database_url(server, name),
         "REDIS_URL": request.getfixturevalue("redis_url"),
         "AGENTHUB_ENCRYPTION_KEY": "5e" * 32,
         "AGENTHUB_SECRET_KEY": "a secret key for tests " * 3,

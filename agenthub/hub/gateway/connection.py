@@ -27,6 +27,8 @@ SLOW_BYTES = 128 * 1024
 
 MERGED_BYTES = 32 * 1024
 PULL_RETRY_SECONDS = 1.0
+MOST_EARLY = 100
+"""Frames that are held for a plain client until it is known to be one."""
 
 
 class Inbox(Protocol):
@@ -54,6 +56,7 @@ class Connection:
     __slots__ = (
         "_abort",
         "_closing",
+        "_early",
         "_held",
         "_inbox",
         "_live",
@@ -114,6 +117,7 @@ class Connection:
         self._abort = abort
         self._inbox = inbox
         self._live = False
+        self._early: list[str] = []
         self._out: deque[_Out] = deque()
         self._out_bytes = 0
         self._held: list[tuple[int, str]] = []
@@ -131,15 +135,28 @@ class Connection:
         """From now on give out the messages after a number of the inbox."""
         self.window.starts(after, head=max(head, self.window.head), now=now)
         self._live = True
+        early, self._early = self._early, []
+        for text in early if self.legacy else ():
+            self.control(text)
         self._kick()
 
     def control(self, text: str) -> None:
         """Send a frame that is in no inbox."""
         if self._closing is not None:
             return
+        if not self._live:
+            # Nothing goes before WELCOME: what was before it, a client of version 1 reads by REST. A plain one is
+            # known to be one a moment later.
+            if self.legacy and len(self._early) < MOST_EARLY:
+                self._early.append(text)
+            return
         if self._out_bytes > QUEUE_BYTES:
             self.close(Close.SLOW_CONSUMER)
             return
+        self._put(_Out(text))
+
+    def first(self, text: str) -> None:
+        """Send what may go before all else: WELCOME, or why there is none."""
         self._put(_Out(text))
 
     def error(self, code: str, message: str, *, local_id: str | None = None, retry_after_ms: int | None = None) -> None:

@@ -34,7 +34,7 @@ from agenthub.hub.gateway.welcome import (
     start,
 )
 from agenthub.hub.rules.closing import REASONS, Close
-from agenthub.hub.rules.envelope import frame_text, moment_text
+from agenthub.hub.rules.envelope import error_text, frame_text, moment_text
 from agenthub.hub.rules.frames import Frame, FrameRefused, frame_read
 from agenthub.hub.rules.limits import ADDRESS_FAILURES, ADDRESS_FAILURES_SECONDS, PERSON_SOCKETS, told
 from agenthub.hub.rules.presence import HEARTBEAT_SECONDS
@@ -128,6 +128,7 @@ class Door:
             await self._modern(connection, _Waiting(receive))
             return
         waiting = _Waiting(receive)
+        self._gateway.add(connection)
         # A token in a header without the subprotocol is a client of version 1, if its HELLO comes; so may any be.
         first = await waiting.next(QUIET_SECONDS if given.in_address else HELLO_SECONDS)
         if first is not None and _is_hello(first):
@@ -147,11 +148,11 @@ class Door:
         try:
             frame = _hello(event)
         except FrameRefused as problem:
-            connection.error(problem.code, problem.message)
+            connection.first(error_text(problem.code, problem.message))
             await self._finish(connection, Close.NO_HELLO)
             return
         if frame.body.get("v") != PROTOCOL_VERSION:
-            connection.error("bad_frame", f"This hub speaks version {PROTOCOL_VERSION} of the protocol.")
+            connection.first(error_text("bad_frame", f"This hub speaks version {PROTOCOL_VERSION} of the protocol."))
             await self._finish(connection, Close.VERSION)
             return
         place = await self._place(connection, frame)
@@ -236,10 +237,10 @@ class Door:
             "open_tasks": tasks,
             "server_time": moment_text(utc_now()),
         }
-        connection.control(frame_text(welcome))
+        connection.first(frame_text(welcome))
         if begin.gap is not None and begin.gap[0] <= begin.gap[1]:
             first, last, reason = begin.gap
-            connection.control(frame_text({"v": 1, "type": "GAP", "from": first, "to": last, "reason": reason}))
+            connection.first(frame_text({"v": 1, "type": "GAP", "from": first, "to": last, "reason": reason}))
         connection.begin(begin.after, head=place.head, now=self._loop.time())
         self._gateway.came_if_person(connection)
 

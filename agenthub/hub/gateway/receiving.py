@@ -348,6 +348,7 @@ class Receiver:
             raise FrameRefused("bad_frame", f"SYSTEM_LOG needs a content, a text of at most {LOG_BYTES} bytes.")
         now = utc_now()
         kept = payload_text(fields) if isinstance(fields, dict) else ""
+        content = content.replace("\0", "\N{REPLACEMENT CHARACTER}")  # PostgreSQL can't hold it
         shown = self._gateway.stamped(
             connection.sender, {"type": "SYSTEM_LOG", "target_id": 0, "payload": {"level": level, "content": content}}
         )

@@ -212,12 +212,12 @@ class Upkeep:
             for participant_id, head in (await in_thread(heads_of, part)).items():
                 for connection in gateway.connections.get(participant_id, ()):
                     connection.rung(head)
-            agents = [each for each in part if each in gateway.cards.agents]
-            for agent_id, session in (await in_thread(sessions_of, agents)).items():
-                # A connection that is about to take its place is newer than the row.
-                for connection in list(gateway.connections.get(agent_id, ())):
-                    if connection.placed and connection.session != session:
-                        connection.close(Close.REPLACED)
+            # Only those whose own row was written before this look can have been replaced in it.
+            placed = [each for agent_id in part for each in gateway.connections.get(agent_id, ()) if each.placed]
+            sessions = await in_thread(sessions_of, {each.sender.id for each in placed})
+            for connection in placed:
+                if sessions.get(connection.sender.id) != connection.session:
+                    connection.close(Close.REPLACED)
 
     # Who is there
 

@@ -61,8 +61,12 @@ def _store(items: Sequence[Draft | Passing]) -> Sequence[Stored]:
 
 
 def _open(items: Sequence[Opening]) -> Sequence[Opened]:
+    places: dict[int, Opened] = {}
     with transaction.atomic():
-        return [_opened(item) for item in items]
+        # In one order in all processes, so that none waits for another that waits for it.
+        for number in sorted(range(len(items)), key=lambda each: items[each].agent_id):
+            places[number] = _opened(items[number])
+    return [places[number] for number in range(len(items))]
 
 
 def _opened(opening: Opening) -> Opened:
