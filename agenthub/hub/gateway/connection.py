@@ -27,6 +27,9 @@ SLOW_BYTES = 128 * 1024
 
 MERGED_BYTES = 32 * 1024
 PULL_RETRY_SECONDS = 1.0
+MOST_UNHANDLED = 64
+"""Frames of one client that may be worked on at the same time."""
+
 MOST_EARLY = 100
 """Frames that are held for a plain client until it is known to be one."""
 
@@ -219,6 +222,8 @@ class Connection:
         if self._closing is not None:
             return
         self._closing = code
+        if self.handled is not None:
+            self.handled.set()
         if code == Close.SLOW_CONSUMER:
             self._out.clear()
             self._out_bytes = 0
@@ -236,12 +241,16 @@ class Connection:
         self._out.clear()
         self._out_bytes = 0
         self._held.clear()
+        if self.handled is not None:
+            self.handled.set()
         if self._pump_task is not None:
             self._pump_task.cancel()
 
     def abort(self) -> None:
         """Cut it off without a word: its other side does not read."""
         self._closing = self._closing or Close.SLOW_CONSUMER
+        if self.handled is not None:
+            self.handled.set()
         self._abort()
 
     def _put(self, out: _Out) -> None:
@@ -279,6 +288,14 @@ class Connection:
         if news and self.window.is_behind:
             self._kick()
         return news
+
+    async def breathe(self) -> None:
+        """Wait while too much of what this connection sent is being worked on, or too many answers wait for it to read
+        them: then nothing more is read from it, and it has to wait, too."""
+        while not self.closing and (self.unhandled >= MOST_UNHANDLED or self._out_bytes > SLOW_BYTES):
+            self.handled = asyncio.Event()
+            await self.handled.wait()
+            self.handled = None
 
     def done(self) -> None:
         """One frame that was being worked on is done."""
@@ -319,6 +336,8 @@ class Connection:
         while self._out:
             out = self._out.popleft()
             self._out_bytes -= len(out.text)
+            if self.handled is not None:
+                self.handled.set()
             self.write_began_at = loop.time()
             await self._send({"type": "websocket.send", "text": out.text})
             self.write_began_at = 0.0

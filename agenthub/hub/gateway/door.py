@@ -19,7 +19,7 @@ from agenthub.core.origins import ANYBODY
 from agenthub.hub.gateway.batches import Away
 from agenthub.hub.gateway.connection import Connection, Send
 from agenthub.hub.gateway.gateway import Gateway
-from agenthub.hub.gateway.receiving import MOST_UNHANDLED, Receiver
+from agenthub.hub.gateway.receiving import Receiver
 from agenthub.hub.gateway.socket import ABORT
 from agenthub.hub.gateway.welcome import (
     PROTOCOL_VERSION,
@@ -261,10 +261,7 @@ class Door:
             if event is None or event["type"] == "websocket.disconnect":
                 return
             self._receiver.take(connection, event.get("text"))
-            while connection.unhandled >= MOST_UNHANDLED and not connection.closing:
-                connection.handled = asyncio.Event()
-                await connection.handled.wait()
-                connection.handled = None
+            await connection.breathe()
         await connection.finished()
 
     async def _finish(self, connection: Connection, code: Close) -> None:

@@ -42,7 +42,6 @@ from agenthub.hub.services.threads import thread_read
 logger = logging.getLogger(__name__)
 
 LEVELS = frozenset({"INFO", "WARNING", "ERROR", "SUCCESS"})
-MOST_UNHANDLED = 64
 
 
 class Receiver:
