@@ -71,8 +71,8 @@ class AgentAnswer(serializers.ModelSerializer[Agent]):
     owner = serializers.CharField(source="owner.username", allow_null=True, default=None)
     coordinator = serializers.CharField(source="coordinator.username", allow_null=True, default=None)
     backup_agent = serializers.CharField(source="backup_agent.username", allow_null=True, default=None)
-    members = serializers.SlugRelatedField(many=True, read_only=True, slug_field="username")
-    peers = serializers.SlugRelatedField(many=True, read_only=True, slug_field="username")
+    members: Any = serializers.SlugRelatedField(many=True, read_only=True, slug_field="username")
+    peers: Any = serializers.SlugRelatedField(many=True, read_only=True, slug_field="username")
     tokens = serializers.SerializerMethodField()
 
     class Meta:

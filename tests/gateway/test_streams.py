@@ -1,6 +1,7 @@
 """Streams: in order, ended in order, never in another's name, and never lost when their end does not come."""
 
 import json
+from typing import Any
 
 from tests.gateway.people import People, Someone
 from tests.gateway.wire import Wire, welcomed
@@ -21,7 +22,7 @@ def test_pieces_final_chat_and_end_come_in_this_order(hub: Hub, agent: Someone, 
             wire.send("CHAT_STREAM", idx=n, payload=f"{n} ", **to)
         wire.send("CHAT", payload="whole", local_id="final", **to)
         wire.send("CHAT_STREAM_END", **to)
-        seen = []
+        seen: list[dict[str, Any]] = []
         while not seen or seen[-1]["type"] != "CHAT_STREAM_END":
             frame = person.frame()
             if frame.get("stream_id") == "s":

@@ -172,7 +172,7 @@ def reload(hub: Hub) -> tuple[int, dict[str, Any]]:
 
 def metric(hub: Hub, name: str) -> float:
     """A figure of the whole hub."""
-    port = hub._environ["AGENTHUB_METRICS_PORT"]
+    port = hub.environ["AGENTHUB_METRICS_PORT"]
     text = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False, timeout=30).text
     return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(name))
 
