@@ -78,6 +78,7 @@ class Agent:
         self._memory: Memory | None = None
         self._connection: Connection | None = None
         self._handling: Handling | None = None
+        self._keeping = asyncio.Lock()
         self._background: set[asyncio.Task[Any]] = set()
         self._ends = asyncio.Event()
 
@@ -115,11 +116,19 @@ class Agent:
     # What handlers and programs use
 
     async def send(
-        self, target_id: int, payload: str | Mapping[str, Any], *, wait: bool = False, **fields: Any
+        self,
+        target_id: int,
+        payload: str | Mapping[str, Any],
+        *,
+        wait: bool = False,
+        local_id: str | None = None,
+        **fields: Any,
     ) -> dict[str, Any]:
         """Send a message; it is written down first and sent until the hub has it. With `wait`, the answer is the hub's
-        ACK. Raises FrameTooLarge and OutboxFull at once, NotTaken with `wait`."""
-        return await self._store({"type": "CHAT", "target_id": target_id, "payload": payload, **fields}, wait=wait)
+        ACK. A `local_id` of your own makes it one message, however often it is sent. Raises FrameTooLarge and
+        OutboxFull at once, NotTaken with `wait`."""
+        frame = {"type": "CHAT", "target_id": target_id, "payload": payload, **fields}
+        return await self._store(frame, wait=wait, local_id=local_id)
 
     async def checkpoint(
         self, task_id: str, n: int, state: Mapping[str, Any], note: str = "", *, wait: bool = False
@@ -140,13 +149,14 @@ class Agent:
         if self._connection is not None and self._connection.connected.is_set():
             self._spawn(self._send_logs())
 
-    async def _store(self, frame: dict[str, Any], *, wait: bool) -> dict[str, Any]:
+    async def _store(self, frame: dict[str, Any], *, wait: bool, local_id: str | None = None) -> dict[str, Any]:
         if self._memory is None or self._connection is None:
             raise RuntimeError("The agent is not running: call this from a handler, or after serve() has begun.")
-        local_id = local_id_here() or new_local_id()
+        local_id = local_id or local_id_here() or new_local_id()
         text = frame_text({**frame, "local_id": local_id})
         future = self._connection.result(local_id) if wait else None
-        await asyncio.to_thread(self._memory.keep, local_id, text)
+        async with self._keeping:  # first come, first kept
+            await asyncio.to_thread(self._memory.keep, local_id, text)
         self._connection.announce()
         return await future if future is not None else {"local_id": local_id}
 

@@ -122,15 +122,16 @@ class Connection:
 
     async def emptied(self) -> None:
         """Wait until nothing waits to be sent."""
-        while await asyncio.to_thread(self.memory.outgoing, behind=0, most=1):
-            self._gone = asyncio.Event()
+        while True:
+            self._gone.clear()
+            if not await asyncio.to_thread(self.memory.outgoing, behind=0, most=1):
+                return
             await self._gone.wait()
 
     # One connection
 
     def settle(self, local_id: str, frame: dict[str, Any], problem: NotTaken | None) -> None:
         """What became of a message that was sent."""
-        self._gone.set()
         future = self._results.pop(local_id, None)
         if future is None or future.done():
             return
@@ -138,6 +139,10 @@ class Connection:
             future.set_result(frame)
         else:
             future.set_exception(problem)
+
+    def forgot(self) -> None:
+        """Some messages wait no more."""
+        self._gone.set()
 
     async def open(self) -> ClientConnection:
         """Another connection."""

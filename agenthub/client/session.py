@@ -43,6 +43,9 @@ class Owner(Protocol):
     def settle(self, local_id: str, frame: dict[str, Any], problem: NotTaken | None) -> None:
         """What became of a message that was sent."""
 
+    def forgot(self) -> None:
+        """Some messages wait no more."""
+
     async def open(self) -> ClientConnection:
         """Another connection."""
 
@@ -64,6 +67,8 @@ class Session:
         self._behind = 0
         self._hold_until = 0.0
         self._room = asyncio.Event()
+        self._forgotten: list[str] = []
+        self._forget_some = asyncio.Event()
         self._beaten = False
         self._heartbeat_seconds = 25.0
         self._next: ClientConnection | None = None
@@ -90,7 +95,7 @@ class Session:
 
     async def run(self) -> ClientConnection | None:
         """Until it ends."""
-        work: list[Callable[[], Awaitable[None]]] = [self._read, self._take, self._send, self._beat]
+        work: list[Callable[[], Awaitable[None]]] = [self._read, self._take, self._send, self._forget, self._beat]
         tasks = [asyncio.ensure_future(each()) for each in work]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -111,9 +116,9 @@ class Session:
             if kind in SEQUENCED and "seq" in frame:
                 self._message(frame, str(text))
             elif kind == "ACK":
-                await self._acknowledged(frame)
+                self._acknowledged(frame)
             elif kind == "ERROR" and frame.get("local_id") in self._in_flight:
-                await self._refused(frame)
+                self._refused(frame)
             elif kind == "GAP":
                 self._gap(frame)
             elif kind == "HEARTBEAT_ACK":
@@ -190,16 +195,15 @@ class Session:
             await self.socket.send(row.after)
         return True
 
-    async def _acknowledged(self, frame: dict[str, Any]) -> None:
+    def _acknowledged(self, frame: dict[str, Any]) -> None:
         local_id = frame.get("local_id")
         if not isinstance(local_id, str):
             return
         self._in_flight.pop(local_id, None)
         self._room.set()
-        await asyncio.to_thread(self._memory.sent, [local_id])
-        self._owner.settle(local_id, frame, None)
+        self._over(local_id, frame, None)
 
-    async def _refused(self, frame: dict[str, Any]) -> None:
+    def _refused(self, frame: dict[str, Any]) -> None:
         local_id, code = frame["local_id"], frame.get("code", "")
         if code == "target_offline":
             return  # a hint: it is stored, and its ACK comes
@@ -211,9 +215,23 @@ class Session:
             self._behind = min(self._behind, row.n - 1)
             self._owner.outgoing.set()
             return
-        await asyncio.to_thread(self._memory.sent, [local_id])
-        self._owner.settle(local_id, frame, NotTaken(code, str(frame.get("message", ""))))
+        self._over(local_id, frame, NotTaken(code, str(frame.get("message", ""))))
         self._owner.heard(frame)
+
+    def _over(self, local_id: str, frame: dict[str, Any], problem: NotTaken | None) -> None:
+        """Tell at once what became of a message, and forget it a moment later. Where the connection ends in between, it
+        is sent again, and the hub knows it."""
+        self._owner.settle(local_id, frame, problem)
+        self._forgotten.append(local_id)
+        self._forget_some.set()
+
+    async def _forget(self) -> None:
+        while True:
+            await self._forget_some.wait()
+            self._forget_some.clear()
+            names, self._forgotten = self._forgotten, []
+            await asyncio.to_thread(self._memory.sent, names)
+            self._owner.forgot()
 
     # Whether the other side is there
 

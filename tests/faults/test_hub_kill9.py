@@ -1,4 +1,5 @@
-"""`kill -9` of a whole hub while it streams: every request that a client saw to its end is in the sums exactly once."""
+"""`kill -9` of a whole hub while it streams and agents talk: every request that a client saw to its end is in the sums
+exactly once, and every message that was acknowledged has its effect exactly once."""
 
 import os
 import random
@@ -11,6 +12,7 @@ import httpx
 import pytest
 
 from agenthub.demo.standin.script import Script
+from tests.faults.conversation import Conversation
 from tests.hub import Hub, wait_until
 from tests.proxy.route import make_route
 from tests.stand_in import standin_in_thread
@@ -55,21 +57,29 @@ class Load:
             self.finished.add(answer.headers["x-request-id"])
 
 
-@pytest.mark.timeout(60 + 15 * KILLS)
-def test_every_finished_request_is_counted_once(tmp_path: Path) -> None:
+@pytest.mark.timeout(120 + 15 * KILLS)
+def test_every_finished_request_is_counted_once_and_every_message_arrives_once(tmp_path: Path) -> None:
     chance = random.Random()
     with standin_in_thread() as standin, Hub(tmp_path) as hub:
         key = str(hub.management.request("POST", "/keys", {"name": "load"})["key"])
         route = make_route(hub, standin, ["only"], key=key, fields={"only": {"rpm_limit": None}})
         route.script("only", Script(chunks=CHUNKS, between_chunks_seconds=0.005))
+        conversation = Conversation(hub, tmp_path)
+        conversation.start()
         load = Load(hub, key, route.chat(stream=True, stream_options={"include_usage": True}))
         for number in range(1, KILLS + 1):
+            acked = len(conversation.acked())
             load.start()
             wait_until(lambda wanted=number * CLIENTS: len(load.finished) >= wanted, "requests are served")  # type: ignore[misc]
+            wait_until(lambda acked=acked: len(conversation.acked()) > acked, "messages are acknowledged", seconds=60)  # type: ignore[misc]
             time.sleep(chance.uniform(0, 0.3))  # no event to await: the kill is to come at any instant
             hub.kill9()
             load.wait()
             hub.start()
+        try:
+            conversation.assert_kept()
+        finally:
+            conversation.stop()
         _assert_counted_once(hub, route.model, load.finished)
 
 
