@@ -22,6 +22,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("ping/", include("heartbeat.ping_urls")),
     path("api/admin/", include("storagecustodian.urls")),
     path("api/users/", include("agenthub.hub.urls")),
+    path("api/", include("agenthub.hub.signin_urls")),
     path("api/agent/", include("storagecustodian.agent_urls")),
     path("api/schema", reference.schema, name="schema"),
     path("api/docs", reference.docs, name="docs"),

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from agenthub.core.version import VERSION
-from bench import measures, nginxes, profiling, report, savers
+from bench import agents, measures, nginxes, profiling, report, savers
 from bench.gateways import litellm
 from bench.gateways.agenthub import AgentHub
 from bench.gateways.base import Upstreams
@@ -96,6 +96,18 @@ def checkpoints(options: argparse.Namespace) -> None:
         savers.write(text)
 
 
+def of_agents(options: argparse.Namespace) -> None:
+    """`agents`: the hub of agents."""
+    rounds = []
+    for _ in range(options.rounds or 1):
+        rounds.append(agents.measure())
+        print(rounds[-1], flush=True)
+    text = agents.table(rounds)
+    print(text)
+    if options.write:
+        agents.write(text)
+
+
 def write_report(_options: argparse.Namespace) -> None:
     """`report`: the tables of the last run."""
     report.write(Results.load())
@@ -137,6 +149,9 @@ def parser() -> argparse.ArgumentParser:
     threads = commands.add_parser("checkpoints", help="savers of LangGraph threads side by side")
     threads.add_argument("--rounds", type=int)
     threads.add_argument("--write", action="store_true", help="put the figures into docs/benchmarks.md")
+    hub = commands.add_parser("agents", help="connections and messages of agents")
+    hub.add_argument("--rounds", type=int)
+    hub.add_argument("--write", action="store_true", help="put the figures into docs/benchmarks.md")
     commands.add_parser("report", help="write the tables again from the results of the last run")
     return top
 
@@ -147,6 +162,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "stream": one_measure,
     "profile": profile,
     "checkpoints": checkpoints,
+    "agents": of_agents,
     "report": write_report,
 }
 
@@ -154,7 +170,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
 def main() -> int:
     """Run the command line."""
     options = parser().parse_args()
-    needed = () if options.command == "checkpoints" else (WRK, nginxes.PROGRAM)
+    needed = () if options.command in ("checkpoints", "agents") else (WRK, nginxes.PROGRAM)
     missing = [name for name in needed if nginxes.found(name) is None]
     if missing:
         print(f"bench: skipped, since {' and '.join(missing)} can't be found here. Install them and run it again.")

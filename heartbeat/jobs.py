@@ -6,6 +6,7 @@ from django.core.cache import cache
 
 from agenthub.core.clock import epoch_seconds, utc_now
 from agenthub.core.settings_store import runtime_settings
+from agenthub.hub.services import inbox
 from heartbeat import metrics
 from heartbeat.backups import making
 from heartbeat.registry import job
@@ -94,6 +95,17 @@ def checkpoints_prune() -> int:
     """Deletes automatic checkpoints beyond checkpoint_keep_count, _days and _bytes."""
     keep = pruning.retention_of(runtime_settings())
     return sum(len(done.ids) for done in pruning.checkpoints_prune(keep=keep, now=utc_now()))
+
+
+@job(every_seconds=3600, max_run_seconds=3600)
+def messages_prune() -> int:
+    """Moves messages that are a week old from inboxes into history; deletes those older than message_retention_days and
+    reports of agents older than agent_log_retention_days."""
+    inbox.inboxes_trim(now=utc_now())
+    settings = runtime_settings()
+    return inbox.history_prune(
+        message_days=settings.message_retention_days, log_days=settings.agent_log_retention_days, now=utc_now()
+    )
 
 
 @job(cron="30 3 * * *", max_run_seconds=6 * 3600)

@@ -1,6 +1,6 @@
 """Where CHECKPOINT frames go: a checkpoint of kind `task` for each, in the line of its agent."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from agenthub.core.agents import OpenTask
@@ -37,6 +37,11 @@ class TaskCheckpoints:
         tasks = dict.fromkeys(rows.values_list("task_id", flat=True)[:1_000])
         found = (_open(agent_id, task_id) for task_id in tasks)
         return [task for task in found if task is not None][:MOST_OPEN_TASKS]
+
+    def with_tasks(self, agent_ids: Iterable[str]) -> Set[str]:
+        """Those of the agents that have ever saved a task."""
+        saved = Checkpoint.objects.filter(agent_id__in=list(agent_ids), kind=Kind.TASK)
+        return set(saved.values_list("agent_id", flat=True).distinct())
 
     def close_task(self, agent_id: str, task_id: str, status: str) -> None:
         """Note how a task has ended."""

@@ -17,6 +17,11 @@ MODES = ["embedded", "distributed"]
 _hubs = pytest.StashKey[list[Hub]]()
 
 
+def show_log(request: pytest.FixtureRequest, hub: Hub) -> None:
+    """Tests that fail from now on show what this hub has logged."""
+    request.session.stash.setdefault(_hubs, []).append(hub)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Any:
     """A failed test shows what its hub has logged."""
@@ -31,7 +36,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
 def embedded_hub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     """A hub as it comes."""
     with Hub(tmp_path_factory.mktemp("embedded")) as running:
-        request.session.stash.setdefault(_hubs, []).append(running)
+        show_log(request, running)
         yield running
 
 
@@ -53,7 +58,7 @@ def distributed_hub(
         "AGENTHUB_SHORT_WAY": "false",
     }
     with Hub(tmp_path_factory.mktemp("distributed"), environ=environ) as running:
-        request.session.stash.setdefault(_hubs, []).append(running)
+        show_log(request, running)
         yield running
 
 

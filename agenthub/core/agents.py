@@ -3,7 +3,7 @@
 Ids of agents are text here; the hub's numbers are written out. Until something is filled in, nobody is an agent.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -54,6 +54,9 @@ class CheckpointSink(Protocol):
 
     def open_tasks(self, agent_id: str) -> Sequence[OpenTask]:
         """The tasks that have a checkpoint and no end, those that were saved last first."""
+
+    def with_tasks(self, agent_ids: Iterable[str]) -> Set[str]:
+        """Those of the agents that have ever saved a task: only they need be asked for open ones."""
 
     def close_task(self, agent_id: str, task_id: str, status: str) -> None:
         """Note that a task has ended, and how."""

@@ -1,6 +1,7 @@
 """The one shape of errors of every API that Django answers: `{"error": {message, type, param, code}}`."""
 
 from collections.abc import Iterator
+from math import ceil
 from typing import Any
 
 from django.core.exceptions import ValidationError as InvalidModel
@@ -51,6 +52,8 @@ def refusal_response(refused: Refused) -> Response:
     )
     if refused.status == InvalidKey.status:
         response["WWW-Authenticate"] = "Bearer"
+    if refused.retry_after_seconds is not None:
+        response["Retry-After"] = str(max(1, ceil(refused.retry_after_seconds)))
     return response
 
 

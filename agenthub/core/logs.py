@@ -26,7 +26,7 @@ current_request_id: ContextVar[str] = ContextVar("current_request_id", default="
 
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}"), rf"\1 {HIDDEN}"),
-    (re.compile(r"\b(?:ah|sk|pk|nvapi|gsk|xai|AIza|hf|r8)[-_][A-Za-z0-9_-]{12,}"), HIDDEN),
+    (re.compile(r"\b(?:ah|aht|ahu|ahb|sk|pk|nvapi|gsk|xai|AIza|hf|r8)[-_][A-Za-z0-9_-]{12,}"), HIDDEN),
     (re.compile(r"(?i)([?&](?:token|key|api[-_]?key|access_token|secret|password)=)[^&\s\"']+"), rf"\1{HIDDEN}"),
     (
         re.compile(

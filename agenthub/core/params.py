@@ -111,6 +111,12 @@ class RuntimeSettings:
         "refuse", choices=("refuse", "drop"), help="At the bound: refuse requests, or serve them and drop the records."
     )
     usage_retention_days: int = _param(30, at_least=1, at_most=3650, help="Days that per-request records are kept.")
+    message_retention_days: int = _param(
+        365, at_least=0, at_most=3650, help="Days that messages of agents and people are kept; 0 keeps them for ever."
+    )
+    agent_log_retention_days: int = _param(
+        30, at_least=0, at_most=3650, help="Days that reports of agents are kept; 0 keeps them for ever."
+    )
     backup_retention_days: int = _param(
         7, at_least=0, at_most=3650, help="Days that backups are kept; 0: none are made each day, and all are kept."
     )

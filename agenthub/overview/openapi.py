@@ -40,6 +40,7 @@ _ERRORS = {
     401: "No, or no valid, credentials.",
     403: "The role or key does not allow this.",
     404: "There is no such thing.",
+    429: "Too many tries; Retry-After says when to go on.",
     409: "What stands already does not allow it.",
 }
 
@@ -156,6 +157,17 @@ class AgentTokenScheme(OpenApiAuthenticationExtension):
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:
         """A bearer token."""
         return {"type": "http", "scheme": "bearer", "description": "An agent token, aht_…"}
+
+
+class PersonTokenScheme(OpenApiAuthenticationExtension):
+    """A person who has signed in."""
+
+    target_class = "agenthub.hub.signin_api.PersonTokenAuthentication"
+    name = "personToken"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:
+        """A bearer token."""
+        return {"type": "http", "scheme": "bearer", "description": "A token of POST /api/auth/login, ahu_…"}
 
 
 class StateScheme(OpenApiSerializerFieldExtension):

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
@@ -19,6 +20,9 @@ FULL = 20_000
 """Items that may wait. What comes beyond them is told that the database does not keep up."""
 
 
+BUSY_SECONDS, GATHER_SECONDS = 0.005, 0.0005
+
+
 class Away(Exception):
     """The database could not do it now; the same may go well later."""
 
@@ -26,9 +30,12 @@ class Away(Exception):
 class Batches(Generic[Item, Outcome]):
     """One thread that does `work` for all items that have come while it was busy with those before.
 
-    An item waits for no clock: a lone one is done at once, and under load the next group forms while one is at work.
+    A lone item is done at once. Where one comes soon after the last group, more are likely to come: a moment is waited
+    for them, since a group of three costs little more than a group of one. Under load the next group forms while one is
+    at work.
     `work` gets at most `most` items and gives one outcome each, in the same order. When it fails on several, each is
-    tried alone, so that one that can't be done spoils no other.
+    tried alone, so that one that can't be done spoils no other. With `keeps` the thread keeps its connection to the
+    database while there is nothing to do; opening one costs more than most work.
     """
 
     def __init__(
@@ -38,10 +45,12 @@ class Batches(Generic[Item, Outcome]):
         *,
         loop: asyncio.AbstractEventLoop,
         most: int = MOST,
+        keeps: bool = False,
     ) -> None:
         self._work = work
         self._loop = loop
         self._most = most
+        self._keeps = keeps
         self._waiting: deque[tuple[Item, Callable[[Outcome | Away], None]]] = deque()
         self._wake = threading.Event()
         self._ends = False
@@ -83,14 +92,20 @@ class Batches(Generic[Item, Outcome]):
         self._thread.join(timeout=15)
 
     def _run(self) -> None:
+        ended_at = 0.0
         while True:
             self._wake.wait()
             self._wake.clear()
+            if time.monotonic() - ended_at < BUSY_SECONDS and not self._ends:
+                time.sleep(GATHER_SECONDS)
             while self._waiting:
                 group = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
                 outcomes = self._outcomes([item for item, _ in group])
                 if not self._tell([(done, outcome) for (_, done), outcome in zip(group, outcomes, strict=True)]):
                     return
+            ended_at = time.monotonic()
+            if not self._keeps:
+                close_old_connections()
             if self._ends:
                 connection.close()
                 return
@@ -102,20 +117,23 @@ class Batches(Generic[Item, Outcome]):
             return False  # the loop has ended, and with it all who would hear
         return True
 
-    def _outcomes(self, items: Sequence[Item]) -> Sequence[Outcome | Away]:
-        close_old_connections()
+    def _outcomes(self, items: Sequence[Item], *, again: bool = True) -> Sequence[Outcome | Away]:
         try:
             return self._work(items)
         except (DatabaseError, InterfaceError) as problem:
+            # The connection may have died long ago, with a server that was started anew since.
             connection.close()
-            if len(items) == 1 or not _reachable():
+            there = _reachable()
+            if there and again:
+                return self._outcomes(items, again=False)
+            if len(items) == 1 or not there:
                 logger.warning("batch_failed", extra={"batch": self._thread.name, "reason": str(problem).strip()})
                 return [Away(str(problem).strip())] * len(items)
         except Exception as problem:
             logger.exception("batch_failed", extra={"batch": self._thread.name})
             if len(items) == 1:
                 return [Away(str(problem))]
-        return [outcome for item in items for outcome in self._outcomes([item])]
+        return [outcome for item in items for outcome in self._outcomes([item], again=False)]
 
 
 def _reachable() -> bool:

@@ -76,6 +76,7 @@ class Connection:
         "epoch",
         "floods",
         "handled",
+        "has_tasks",
         "heard_at",
         "legacy",
         "placed",
@@ -98,6 +99,7 @@ class Connection:
         self.legacy = True
         self.placed = False  # its row says that it is the one of its agent
         self.told_presence = False
+        self.has_tasks = False
         self.address = ""
         self.epoch = ""
         self.token: bytes = b""  # the hash of an agent's token

@@ -28,7 +28,6 @@ from agenthub.hub.gateway.welcome import (
     Refusal,
     Shown,
     hello_fields,
-    known,
     replay_since,
     shown,
     start,
@@ -39,7 +38,7 @@ from agenthub.hub.rules.frames import Frame, FrameRefused, frame_read
 from agenthub.hub.rules.limits import ADDRESS_FAILURES, ADDRESS_FAILURES_SECONDS, PERSON_SOCKETS, told
 from agenthub.hub.rules.presence import HEARTBEAT_SECONDS
 from agenthub.hub.rules.rights import Role
-from agenthub.hub.services.sessions import Opening, Place, first_within, inbox_place, session_end
+from agenthub.hub.services.sessions import Ending, Opening, Place, first_within, inbox_place
 
 logger = logging.getLogger(__name__)
 
@@ -83,8 +82,8 @@ class Door:
             )
             return
         try:
-            found = await in_thread(known, shown(scope))
-        except (DatabaseError, InterfaceError):
+            found = await self._gateway.writer.doors.result(shown(scope))
+        except Away:
             # Nobody knows now whether the token is good: it is not called bad.
             found = Refusal(Close.SERVER_ERROR, 503, "The database is away; connect again in a moment.")
         if isinstance(found, Refusal):
@@ -206,16 +205,18 @@ class Door:
                     address=connection.address,
                     **(hello_fields(hello) if hello is not None else {}),
                 )
-                place = await gateway.writer.sessions.result(opening)
+                opened = await gateway.writer.sessions.result(opening)
             except (Away, DatabaseError, InterfaceError):
                 await asyncio.sleep(1.0)
                 if connection.closing:
                     return None
                 continue
-            if place is not None:
-                connection.placed = True
-                gateway.replace(sender.id, connection.session)
-                gateway.bell.session(sender.id, connection.session)
+            if opened is None:
+                return None
+            place, connection.has_tasks = opened
+            connection.placed = True
+            gateway.replace(sender.id, connection.session)
+            gateway.bell.session(sender.id, connection.session)
             return place
 
     async def _welcome(self, connection: Connection, hello: Frame, place: Place) -> None:
@@ -245,7 +246,7 @@ class Door:
         self._gateway.came_if_person(connection)
 
     async def _open_tasks(self, connection: Connection) -> list[dict[str, Any]]:
-        if connection.sender.role is not Role.AGENT:
+        if not connection.has_tasks:
             return []
         try:
             found = await in_thread(checkpoint_sink().open_tasks, str(connection.sender.id))
@@ -272,11 +273,9 @@ class Door:
         gateway, sender = self._gateway, connection.sender
         gateway.remove(connection)
         connection.ended()
-        if sender.role is Role.AGENT:
-            try:
-                await in_thread(partial(session_end, agent_id=sender.id, session=connection.session))
-            except (DatabaseError, InterfaceError):
-                logger.info("session_end_unsaved", extra={"agent": sender.id})  # its lease ends by itself
+        if connection.placed:
+            # When it can't be written down, its lease ends by itself.
+            gateway.writer.sessions.submit(Ending(sender.id, connection.session), lambda _: None)
 
     # Who may come
 

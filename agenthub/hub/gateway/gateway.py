@@ -12,7 +12,7 @@ from agenthub.core.clock import utc_now
 from agenthub.hub.gateway.batches import Away
 from agenthub.hub.gateway.bell import Audience, Bell
 from agenthub.hub.gateway.connection import Connection
-from agenthub.hub.gateway.facts import Facts, facts
+from agenthub.hub.gateway.facts import Facts, counted, facts
 from agenthub.hub.gateway.writer import Passing, Writer
 from agenthub.hub.rules.closing import Close
 from agenthub.hub.rules.envelope import Envelope, error_text, frame_text, moment_text, payload_text
@@ -40,6 +40,7 @@ class Gateway:
         self.stale = asyncio.Event()
         self.watchers = asyncio.Event()  # somebody new wants to know who is there
         self.draining = False
+        self.wrote = False  # messages, since the log of the database was tidied
         self.logs_lost = 0
         self._loop = asyncio.get_running_loop()
         self.streams: dict[int, Streams] = {}
@@ -139,6 +140,7 @@ class Gateway:
         """Store a message; when it is on the disk, `told` hears first, then its target and who else may."""
 
         def done(outcome: Any) -> None:
+            self.wrote = True
             told(outcome)
             if isinstance(outcome, Saved) and not outcome.dup:
                 self._deliver(outcome)
@@ -310,9 +312,12 @@ class Gateway:
         """Read anew who can be written to."""
         self.known = await in_thread(facts)
 
-    def refresh_soon(self) -> None:
-        """Read anew who can be written to: somebody named someone whom this process does not know."""
-        self.stale.set()
+    async def refresh_if_changed(self) -> bool:
+        """Read anew who can be written to, if that has changed; whether it had."""
+        if await in_thread(counted) == self.known.counted:
+            return False
+        await self.refresh()
+        return True
 
     def note_acked(self, connection: Connection) -> None:
         """Remember to save how far an inbox was received."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -183,7 +183,7 @@ class Receiver:
 
     # Messages
 
-    def _message(self, connection: Connection, frame: Frame) -> None:
+    def _message(self, connection: Connection, frame: Frame, *, looked: bool = False) -> None:
         sender = connection.sender
         if frame.type == "CHAT" and not isinstance(frame.payload, str | dict):
             raise FrameRefused("bad_frame", "CHAT needs a payload, a text or an object.", local_id=frame.local_id)
@@ -197,9 +197,9 @@ class Receiver:
             )
         cards = self._gateway.cards
         denied = may_write(sender, frame.target_id, cards)
-        if denied is not None and denied.code == "unknown_target" and frame.target_id not in cards.people:
-            # It may have come a moment ago, in another process.
-            self._gateway.refresh_soon()
+        if denied is not None and not cards.name(frame.target_id) and not looked:
+            self._look_for(connection, frame)
+            return
         if denied is not None:
             raise FrameRefused(denied.code, denied.message, local_id=frame.local_id)
         if frame.stream_id and sender.role in (Role.AGENT, Role.BUTLER):
@@ -223,6 +223,29 @@ class Receiver:
             raise FrameRefused("expired", "The message had run out before it came.", local_id=frame.local_id)
         connection.unhandled += 1
         self._gateway.submit(draft, partial(self._stored, connection, draft))
+
+    def _look_for(self, connection: Connection, frame: Frame) -> None:
+        """Whom this process does not know may have come a moment ago, in another one."""
+
+        async def look() -> None:
+            try:
+                await self._gateway.refresh_if_changed()
+                self._message(connection, frame, looked=True)
+            except FrameRefused as problem:
+                self._refuse(connection, problem, self._loop.time())
+            except (DatabaseError, InterfaceError):
+                self._tell(connection, frame, "internal", "The database is away; send it again.", RETRY_MS)
+            finally:
+                connection.done()
+
+        connection.unhandled += 1
+        self._start(look())
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work, name="hub frame")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     def _stored(self, connection: Connection, draft: Draft, outcome: Saved | Denied | Away) -> None:
         connection.done()
@@ -466,10 +489,7 @@ class Receiver:
             finally:
                 connection.done()
 
-        task = asyncio.get_running_loop().create_task(run(), name="hub frame")
-        connection.aside = task
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        connection.aside = self._start(run())
 
     def _tell(
         self, connection: Connection, frame: Frame, code: str, message: str, retry_after_ms: int | None = None

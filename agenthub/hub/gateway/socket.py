@@ -18,3 +18,9 @@ class HubSocketProtocol(WebSocketsSansIOProtocol):
         extensions: dict[str, Any] = self.scope["extensions"]
         extensions[ABORT] = {"abort": self.transport.abort}
         await super().run_asgi()
+
+    async def send(self, message: Any) -> None:
+        """Send; an answer of HTTP in place of a handshake completes it, which the class above forgets to note."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
+            self.handshake_complete = True

@@ -12,9 +12,9 @@ from django.db import DatabaseError, InterfaceError
 
 from agenthub.core.bridge import in_thread
 from agenthub.core.clock import utc_now
-from agenthub.core.versions import read_all
 from agenthub.hub.gateway.connection import Connection
 from agenthub.hub.gateway.gateway import Gateway
+from agenthub.hub.gateway.writer import tidy
 from agenthub.hub.rules.closing import Close
 from agenthub.hub.rules.envelope import frame_text, moment_text
 from agenthub.hub.rules.presence import LOST_SECONDS, presence
@@ -54,7 +54,6 @@ class Upkeep:
         self._gateway = gateway
         self._alone = alone
         self._loop = asyncio.get_running_loop()
-        self._counted = (-1, -1)
         self._rechecked_at = 0.0
         self._legacy_saved_at = 0.0
         self._states: dict[int, tuple[str, PresenceRow | None]] = {}
@@ -112,6 +111,9 @@ class Upkeep:
                 await in_thread(acks_save, acked)
             if beats:
                 await in_thread(sessions_renew, beats)
+            if gateway.wrote:
+                gateway.wrote = False
+                await in_thread(tidy)
         except (DatabaseError, InterfaceError):
             gateway.acked = acked | gateway.acked
             raise
@@ -157,12 +159,9 @@ class Upkeep:
         gateway, now = self._gateway, self._loop.time()
         if not gateway.connections and not forced:
             return
-        numbers = await in_thread(read_all)
-        counted = (numbers["agents"], numbers["settings"])
-        changed = counted != self._counted
-        if changed or forced:
+        changed = await gateway.refresh_if_changed()
+        if forced and not changed:
             await gateway.refresh()
-            self._counted = counted
         if changed or now - self._rechecked_at >= RECHECK_SECONDS:
             self._rechecked_at = now
             await self._recheck()

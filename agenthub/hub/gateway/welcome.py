@@ -2,19 +2,19 @@
 
 import base64
 import binascii
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs
 
 from agenthub.core.clock import utc_now
+from agenthub.hub.models import AgentToken
 from agenthub.hub.rules.closing import Close
 from agenthub.hub.rules.frames import Frame
 from agenthub.hub.rules.rights import Sender
 from agenthub.hub.selectors import agent_card, agent_sender
-from agenthub.hub.services.agents import token_row
+from agenthub.hub.services.agents import token_rows
 from agenthub.hub.services.sessions import Place
 from agenthub.hub.services.signin import BUTLER_PREFIX, PERSON_PREFIX, signed_in, ticket_take
 
@@ -74,8 +74,17 @@ def _decoded(text: str) -> str:
         return ""
 
 
-def known(given: Shown) -> Known | Refusal:
-    """Who shows this. Reads the database."""
+def all_known(shown: Sequence[Shown]) -> list[Known | Refusal]:
+    """Who shows this, for many at once. Reads the database, and takes tickets."""
+    tokens = {given.token for given in shown if given.token and not given.token.startswith(_OF_PEOPLE)}
+    rows = token_rows(tokens)
+    return [_agent(rows.get(given.token)) if given.token in tokens else _person(given) for given in shown]
+
+
+_OF_PEOPLE = (PERSON_PREFIX, BUTLER_PREFIX)
+
+
+def _person(given: Shown) -> Known | Refusal:
     if given.ticket:
         person = ticket_take(given.ticket)
         if person is None:
@@ -83,16 +92,13 @@ def known(given: Shown) -> Known | Refusal:
         return Known(person.sender, ends_at=person.ends_at, session_hash=person.session_hash)
     if not given.token:
         return Refusal(Close.BAD_TOKEN, 401, "No token came; send Authorization: Bearer with an agent's token.")
-    if given.token.startswith((PERSON_PREFIX, BUTLER_PREFIX)):
-        someone = signed_in(given.token)
-        if someone is None:
-            return Refusal(Close.BAD_TOKEN, 401, "The token does not work, or has run out; sign in again.")
-        return Known(someone.sender, ends_at=someone.ends_at, session_hash=someone.session_hash)
-    return _agent(given.token)
+    someone = signed_in(given.token)
+    if someone is None:
+        return Refusal(Close.BAD_TOKEN, 401, "The token does not work, or has run out; sign in again.")
+    return Known(someone.sender, ends_at=someone.ends_at, session_hash=someone.session_hash)
 
 
-def _agent(token: str) -> Known | Refusal:
-    row = token_row(token)
+def _agent(row: AgentToken | None) -> Known | Refusal:
     if row is None:
         return Refusal(Close.BAD_TOKEN, 401, "The token is not that of an agent of this hub.")
     if not row.works_at(utc_now()):
@@ -100,11 +106,10 @@ def _agent(token: str) -> Known | Refusal:
     agent = row.agent
     if not agent.enabled:
         return Refusal(Close.FORBIDDEN, 403, f"The agent {agent.username} is switched off.")
-    peers = agent.peers.values_list("id", flat=True)
-    card = agent_card(agent, members=(), peers=peers)
+    card = agent_card(agent, members=(), peers=[peer.pk for peer in agent.peers.all()])
     return Known(
         agent_sender(card),
-        digest=hashlib.sha256(token.encode()).digest(),
+        digest=bytes(row.digest),
         ends_at=row.ends_at,
         replays_to_legacy=agent.replays_to_legacy,
     )

@@ -25,8 +25,10 @@ class AgentSession(models.Model):
 
     class Meta:
         indexes = [
-            # Who has changed since a look.
+            # Those whose leases run.
             models.Index(fields=["lease_until"], name="agent_session_lease"),
+            # Beats and ends name connections, not agents.
+            models.Index(fields=["session"], name="agent_session_session"),
         ]
 
     def __str__(self) -> str:

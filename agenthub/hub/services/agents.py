@@ -1,7 +1,7 @@
 """What happens to agents: they are made, changed, given new tokens and taken away."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -102,6 +102,14 @@ def agent_of_token(token: str, *, now: datetime) -> Agent | None:
     if seen is None or now - seen >= timedelta(seconds=SEEN_SECONDS):
         Agent.objects.filter(id=agent_id).update(last_seen_at=now)
     return row.agent
+
+
+def token_rows(tokens: Collection[str]) -> dict[str, AgentToken]:
+    """The rows of tokens, with their agents and the peers of those, whether they work or not."""
+    digests = {token_digest(token): token for token in tokens if token_agent_id(token) is not None}
+    rows = AgentToken.objects.filter(digest__in=digests).select_related("agent").prefetch_related("agent__peers")
+    found = {digests[bytes(row.digest)]: row for row in rows}
+    return {token: row for token, row in found.items() if row.agent_id == token_agent_id(token)}
 
 
 def token_row(token: str) -> AgentToken | None:

@@ -63,55 +63,80 @@ def first_within(participant_id: int, *, after: int, most: int, since: datetime)
     return newest[-1] - 1 if newest else Participant.objects.values_list("last_seq", flat=True).get(id=participant_id)
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A connection of an agent that is over."""
+
+    agent_id: int
+    session: str
+
+
 @transaction.atomic
-def session_open(opening: Opening) -> Place:
-    """Make a connection the one of its agent: what another held before is replaced. Raises Agent.DoesNotExist."""
+def sessions_open(openings: Sequence[Opening]) -> list[Place | None]:
+    """Make connections those of their agents: what others held before is replaced. None for an agent that is none any
+    more. One statement each for all of them, in the order of agents: thousands may come back at once."""
     now = utc_now()
-    if not Agent.objects.filter(id=opening.agent_id, enabled=True).update(last_seen_at=now):
-        raise Agent.DoesNotExist
-    AgentSession.objects.update_or_create(
-        agent_id=opening.agent_id,
-        defaults={
-            "session": opening.session,
-            "legacy": opening.legacy,
-            "status": "idle",
-            "load": None,
-            "task_id": "",
-            "software": opening.software[:200],
-            "capabilities": list(opening.capabilities),
-            "commands": list(opening.commands),
-            "address": opening.address[:64],
-            "connected_at": now,
-            "beat_at": now,
-            "lease_until": now + timedelta(seconds=LEASE_SECONDS),
-        },
+    newest = {opening.agent_id: opening for opening in openings}
+    enabled = set(Agent.objects.filter(id__in=newest, enabled=True).values_list("id", flat=True))
+    Agent.objects.filter(id__in=enabled).update(last_seen_at=now)
+    AgentSession.objects.bulk_create(
+        [_row(newest[agent_id], now) for agent_id in sorted(enabled)],
+        update_conflicts=True,
+        unique_fields=["agent"],
+        update_fields=_SESSION_FIELDS,
     )
-    return inbox_place(opening.agent_id)
+    word = epoch()
+    rows = Participant.objects.filter(id__in=enabled).values_list("id", "last_seq", "acked_seq", "trimmed_seq")
+    places = {number: Place(word, *rest) for number, *rest in rows}
+    return [places.get(opening.agent_id) for opening in openings]
 
 
-def session_end(*, agent_id: int, session: str) -> bool:
-    """Note that a connection is over; False if another has taken its place."""
+_SESSION_FIELDS = (
+    *("session", "legacy", "status", "load", "task_id", "software", "capabilities", "commands", "address"),
+    *("connected_at", "beat_at", "lease_until"),
+)
+
+
+def _row(opening: Opening, now: datetime) -> AgentSession:
+    return AgentSession(
+        agent_id=opening.agent_id,
+        session=opening.session,
+        legacy=opening.legacy,
+        software=opening.software[:200],
+        capabilities=list(opening.capabilities),
+        commands=list(opening.commands),
+        address=opening.address[:64],
+        connected_at=now,
+        beat_at=now,
+        lease_until=now + timedelta(seconds=LEASE_SECONDS),
+    )
+
+
+def sessions_end(endings: Iterable[Ending]) -> None:
+    """Note that connections are over, but for those whose place another has taken."""
     now = utc_now()
-    mine = AgentSession.objects.filter(agent_id=agent_id, session=session, lease_until__gt=now)
-    return bool(mine.update(lease_until=now))
+    sessions = AgentSession.objects.filter(session__in=[ending.session for ending in endings], lease_until__gt=now)
+    sessions.update(lease_until=now)
 
 
 def sessions_renew(beats: Iterable[Beat]) -> None:
     """Renew the leases of connections that still are those of their agents."""
-    rows = sorted(beats, key=lambda beat: beat.agent_id)
-    for start in range(0, len(rows), SLICE):
-        with transaction.atomic():
-            for beat in rows[start : start + SLICE]:
-                AgentSession.objects.filter(agent_id=beat.agent_id, session=beat.session).update(
-                    beat_at=beat.beat_at,
-                    lease_until=beat.beat_at + timedelta(seconds=LEASE_SECONDS),
-                    status=beat.status,
-                    load=beat.load,
-                    task_id=beat.task_id,
-                )
-            Agent.objects.filter(id__in=[beat.agent_id for beat in rows[start : start + SLICE]]).update(
-                last_seen_at=utc_now()
+    same: dict[tuple[str, float | None, str], list[Beat]] = {}
+    for beat in beats:
+        same.setdefault((beat.status, beat.load, beat.task_id), []).append(beat)
+    # Most say the same: that they are idle.
+    for (status, load, task_id), rows in same.items():
+        for start in range(0, len(rows), SLICE):
+            part = rows[start : start + SLICE]
+            beat_at = max(beat.beat_at for beat in part)
+            AgentSession.objects.filter(session__in=[beat.session for beat in part]).update(
+                beat_at=beat_at,
+                lease_until=beat_at + timedelta(seconds=LEASE_SECONDS),
+                status=status,
+                load=load,
+                task_id=task_id,
             )
+            Agent.objects.filter(id__in=[beat.agent_id for beat in part]).update(last_seen_at=beat_at)
 
 
 def sessions_of(agent_ids: Iterable[int]) -> dict[int, str]:
@@ -127,9 +152,14 @@ def heads_of(participant_ids: Iterable[int]) -> dict[int, int]:
 @transaction.atomic
 def acks_save(acked: Mapping[int, int]) -> None:
     """Note how far inboxes have been received; never less far than before."""
-    for participant_id in sorted(acked):
-        rows = Participant.objects.filter(id=participant_id, acked_seq__lt=acked[participant_id])
-        rows.filter(last_seq__gte=acked[participant_id]).update(acked_seq=acked[participant_id])
+    numbers = sorted(acked)
+    for start in range(0, len(numbers), SLICE):
+        part = numbers[start : start + SLICE]
+        known = Participant.objects.filter(id__in=part).order_by("id").select_for_update()
+        rows = [row for row in known if row.acked_seq < acked[row.pk] <= row.last_seq]
+        for row in rows:
+            row.acked_seq = acked[row.pk]
+        Participant.objects.bulk_update(rows, ["acked_seq"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,12 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandError
+from django.db import DatabaseError, connection
 
 from agenthub.core.clock import utc_now
 from agenthub.core.commands import HouseCommand
 from agenthub.core.secrets import private_folder
+from agenthub.hub.services.participants import epoch_renew
 from agenthub.up.hublock import HubLock
 from agenthub.up.preflight import CantStart
 from heartbeat.backups.archive import backup_named
@@ -43,7 +45,16 @@ class Command(HouseCommand):
             raise CommandError(str(problem)) from None
         finally:
             lock.release()
+        _begin_epoch()
         lines = [f"{done.backup} is restored. The next start migrates it where it is older than the code."]
         lines += [f"Kept: {path}" for path in done.kept]
         lines += [f"Warning: {warning}" for warning in done.warnings]
         self.say(asdict(done), "\n".join(lines), as_json=options["json"])
+
+
+def _begin_epoch() -> None:
+    """Agents know numbers that the restored inboxes have not given out: they are told that it is another time."""
+    try:
+        epoch_renew()
+    except DatabaseError:
+        connection.close()  # a backup of before there were inboxes; its migration begins one
