@@ -9,12 +9,13 @@ from agenthub.core.env import EnvError
 from agenthub.up.inherited import follow_parent
 
 # Each has its reason not to be a management command: the parent stays free of Django, the web process sets it up
-# itself, the demo only watches, a reload only asks the parent.
+# itself, the demo only watches, a reload only asks the parent, the custodian is an agent.
 OWN_COMMANDS = {
     "up": "agenthub.up.command",
     "reload": "agenthub.up.reload",
     "web": "agenthub.web",
     "demo": "agenthub.demo.run",
+    "custodian": "storagecustodian.agent.run",
 }
 
 

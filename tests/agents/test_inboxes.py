@@ -50,7 +50,7 @@ def test_numbers_are_without_gaps_whatever_is_refused_between(agent: Sender, ada
 
 def test_an_agent_answers_in_the_thread_in_which_it_was_asked(agent: Sender, ada: Sender) -> None:
     [first] = messages_store([Draft(ada, "CHAT", agent.id, '"one"')])
-    thread = Thread.objects.get(id=saved(first).envelope.thread_id)
+    thread = Thread.objects.get(id=saved(first).envelope.thread_id or 0)
     assert (thread.kind, thread.owner_id, thread.peer_id, thread.owner_spoke) == (
         *("agent_direct", ada.id, agent.id, True),
     )
