@@ -47,19 +47,12 @@ class WebServer(uvicorn.Server):
             with suppress(TimeoutError):
                 async with asyncio.timeout(grace):
                     if not hub_stops(os.environ):
-                        self._stop_listening()
-                    await self._send_agents_away()
-                    if not hub_stops(os.environ):
-                        await self._leave(proxy)
+                        await asyncio.gather(self._leave(proxy), self._send_agents_away())
                     if hub_stops(os.environ):
                         proxy.drain()
+                        await self._send_agents_away()
                     await proxy.idle()
         await super().shutdown(sockets=sockets)
-
-    def _stop_listening(self) -> None:
-        """Who is sent away must not come back here."""
-        for server in self.servers:
-            server.close()
 
     async def _send_agents_away(self) -> None:
         here = gateway.current()
@@ -69,6 +62,9 @@ class WebServer(uvicorn.Server):
     async def _leave(self, proxy: Runtime) -> None:
         """Serve out what is connected, until nothing is, or the whole hub stops too."""
         proxy.leave()
+        # Nor do agents that are sent away come back here.
+        for server in self.servers:
+            server.close()
         for connection in self.server_state.connections:
             if isinstance(connection, LastAnswerProtocol):
                 connection.leave()

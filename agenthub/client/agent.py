@@ -78,6 +78,7 @@ class Agent:
         self._memory: Memory | None = None
         self._connection: Connection | None = None
         self._handling: Handling | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._keeping = asyncio.Lock()
         self._background: set[asyncio.Task[Any]] = set()
         self._ends = asyncio.Event()
@@ -143,9 +144,15 @@ class Agent:
         await self._store(frame if target_id is None else {**frame, "target_id": target_id}, wait=False)
 
     def log(self, level: str, text: str, **fields: Any) -> None:
-        """Report to people: INFO, SUCCESS, WARNING or ERROR. Reports may be lost when the hub is away for long."""
+        """Report to people: INFO, SUCCESS, WARNING or ERROR; from any thread. Reports may be lost when the hub is away
+        for long."""
         frame: dict[str, Any] = {"type": "SYSTEM_LOG", "level": level, "content": cut(text, 4_000)}
         self._logs.append({**frame, "fields": fields} if fields else frame)
+        if self._loop is not None and not self._loop.is_closed():
+            # Handlers that are plain functions call this from threads.
+            self._loop.call_soon_threadsafe(self._logs_wait)
+
+    def _logs_wait(self) -> None:
         if self._connection is not None and self._connection.connected.is_set():
             self._spawn(self._send_logs())
 
@@ -180,6 +187,7 @@ class Agent:
     async def serve(self) -> None:
         """Serve until `stop`. Raises Stopped, MemoryInUse."""
         memory = self._memory = await asyncio.to_thread(Memory, self._folder)
+        self._loop = asyncio.get_running_loop()
         self.state = memory.state()
         handling = self._handling = Handling(self, memory)
         connection = self._connection = Connection(

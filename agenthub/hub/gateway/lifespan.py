@@ -23,6 +23,8 @@ from agenthub.hub.services.sessions import acks_save
 OVERLAP_SECONDS = 2.0
 """How long clients are given to connect to another process before their connection here ends."""
 
+SAY_SECONDS = 1.0
+
 _here: list[Gateway] = []
 
 
@@ -61,14 +63,20 @@ async def gateway_lifespan() -> AsyncIterator[Door]:
 async def drain(gateway: Gateway, *, elsewhere: bool) -> None:
     """Send everybody away: to another process, which they reach before they leave, or until the hub is back."""
     gateway.draining = True
-    if elsewhere:
+    if elsewhere and gateway.connections:
         for connection in gateway.all():
             if not connection.legacy:
                 after_ms = random.randrange(int(OVERLAP_SECONDS * 500))
                 connection.control(frame_text({"v": 1, "type": "RECONNECT", "after_ms": after_ms}))
         await asyncio.sleep(OVERLAP_SECONDS)
-    for connection in gateway.all():
+    closing = list(gateway.all())
+    for connection in closing:
         connection.close(1012 if connection.legacy else Close.DRAINING)
+    if closing:
+        # The server would close them in its own words, which say less.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SAY_SECONDS):
+                await asyncio.gather(*(connection.finished() for connection in closing))
 
 
 def _soon(loop: asyncio.AbstractEventLoop, call: object) -> None:
