@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -34,7 +34,7 @@ class Connection:
         *,
         hello: Callable[[], Mapping[str, Any]],
         beat: Callable[[], Mapping[str, Any]],
-        arrived: Callable[[Sequence[tuple[int, str]]], None],
+        arrived: Callable[[Sequence[str]], None],
         heard: Callable[[dict[str, Any]], None],
     ) -> None:
         self._address = socket_address(url)
@@ -48,6 +48,7 @@ class Connection:
         self._ends = asyncio.Event()
         self.outgoing = asyncio.Event()
         self._gone = asyncio.Event()
+        self._kept: set[asyncio.Future[None]] = set()
         self._results: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._socket: ClientConnection | None = None
         self._session: Session | None = None
@@ -97,6 +98,7 @@ class Connection:
         self._ends.set()
         if self._socket is not None:
             await self._socket.close()
+        await asyncio.gather(*self._kept, return_exceptions=True)
 
     # What is sent
 
@@ -143,6 +145,13 @@ class Connection:
     def forgot(self) -> None:
         """Some messages wait no more."""
         self._gone.set()
+
+    def keep(self, work: Coroutine[Any, Any, None]) -> "asyncio.Future[None]":
+        """Do something to its end, whatever becomes of the connection."""
+        task = asyncio.ensure_future(work)
+        self._kept.add(task)
+        task.add_done_callback(self._kept.discard)
+        return task
 
     async def open(self) -> ClientConnection:
         """Another connection."""

@@ -88,21 +88,21 @@ class Handling:
     def __init__(self, owner: Owner, memory: Memory) -> None:
         self._owner = owner
         self._memory = memory
-        self._waiting: deque[tuple[int, str]] = deque()
+        self._waiting: deque[str] = deque()
         self._come = asyncio.Event()
-        self._running: dict[int, asyncio.Task[None]] = {}
+        self._running: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._canceled: set[str] = set()
         self._ends = False
         self.arrived(memory.waiting())
 
-    def arrived(self, frames: Sequence[tuple[int, str]]) -> None:
+    def arrived(self, frames: Sequence[str]) -> None:
         """These have been written down."""
-        for seq, text in frames:
+        for text in frames:
             if '"CANCEL"' in text and (frame := json.loads(text))["type"] == "CANCEL":
                 # It is not kept waiting behind what it is to end.
                 self._cancel(str(frame.get("task_id", "")))
-            self._waiting.append((seq, text))
+            self._waiting.append(text)
         self._come.set()
 
     def beat(self) -> dict[str, Any]:
@@ -116,8 +116,7 @@ class Handling:
             await self._come.wait()
             self._come.clear()
             while self._waiting and not self._ends:
-                _, text = self._waiting.popleft()
-                await self._begin(message_of(json.loads(text)))
+                await self._begin(message_of(json.loads(self._waiting.popleft())))
 
     async def drain(self) -> None:
         """Begin nothing more, and wait for what runs."""
@@ -135,16 +134,16 @@ class Handling:
         running = self._tasks.get(task_id)
         if running is not None:
             running.cancel(task_id)
-        elif any(json.loads(text).get("task_id") == task_id for _, text in self._waiting):
+        elif any(json.loads(text).get("task_id") == task_id for text in self._waiting):
             self._canceled.add(task_id)
 
     async def _begin(self, message: Message) -> None:
         if message.type == "CANCEL":
-            await asyncio.to_thread(self._memory.finish, message.seq)
+            await asyncio.to_thread(self._memory.finish, message.epoch, message.seq)
             return
         command = self._owner.commands.get(message.words[0]) if message.words else None
         task = asyncio.create_task(self._handle(message, command))
-        self._running[message.seq] = task
+        self._running[message.epoch, message.seq] = task
         if message.task_id:
             self._tasks[message.task_id] = task
         task.add_done_callback(lambda _: self._ended(message))
@@ -152,7 +151,7 @@ class Handling:
             await asyncio.wait({task})
 
     def _ended(self, message: Message) -> None:
-        self._running.pop(message.seq, None)
+        self._running.pop((message.epoch, message.seq), None)
         self._tasks.pop(message.task_id, None)
 
     async def _handle(self, message: Message, command: Command | None) -> None:
@@ -175,7 +174,9 @@ class Handling:
                 self._owner.log("ERROR", f"{message.text[:100]!r} failed: {type(problem).__name__}: {problem}")
         if message.task_id:
             answers = [*answers, _task_answer(message, status)]
-        await asyncio.to_thread(self._memory.finish, message.seq, answers=answers, state=self._owner.state)
+        await asyncio.to_thread(
+            self._memory.finish, message.epoch, message.seq, answers=answers, state=self._owner.state
+        )
         self.connection.announce()
 
     async def _answers(self, message: Message, command: Command | None) -> list[Answer]:

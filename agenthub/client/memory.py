@@ -23,7 +23,9 @@ MOST_OUTGOING = 10_000
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS outgoing (
   n INTEGER PRIMARY KEY AUTOINCREMENT, local_id TEXT NOT NULL UNIQUE, frame TEXT NOT NULL, after TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS incoming (seq INTEGER PRIMARY KEY, frame TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS incoming (
+  n INTEGER PRIMARY KEY AUTOINCREMENT, epoch TEXT NOT NULL, seq INTEGER NOT NULL, frame TEXT NOT NULL,
+  UNIQUE (epoch, seq));
 CREATE TABLE IF NOT EXISTS place (one INTEGER PRIMARY KEY CHECK (one = 1), epoch TEXT NOT NULL, seq INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS state (one INTEGER PRIMARY KEY CHECK (one = 1), value TEXT NOT NULL);
 """
@@ -130,24 +132,41 @@ class Memory:
     def _move(self, place: Place) -> None:
         self._db.execute("INSERT OR REPLACE INTO place VALUES (1, ?, ?)", (place.epoch, place.seq))
 
-    def take(self, frames: Sequence[tuple[int, str]], place: Place) -> None:
-        """Write down messages that have come, and that all up to a place have."""
-        with self._transaction():
-            self._db.executemany("INSERT OR IGNORE INTO incoming VALUES (?, ?)", frames)
-            self._move(place)
+    def take(self, frames: Sequence[tuple[int, str]], place: Place) -> list[str]:
+        """Write down messages that have come, and that all up to a place have; those that had not come before.
 
-    def waiting(self, *, most: int = 100_000) -> list[tuple[int, str]]:
+        What is not behind the place where the agent was is passed over: it has been taken, and perhaps handled, by
+        way of a connection that has ended since.
+        """
+        with self._transaction():
+            found = self._db.execute("SELECT epoch, seq FROM place").fetchone()
+            taken = found[1] if found and found[0] == place.epoch else None
+            new = [(seq, text) for seq, text in frames if taken is None or seq > taken]
+            self._db.executemany(
+                "INSERT OR IGNORE INTO incoming (epoch, seq, frame) VALUES (?, ?, ?)",
+                [(place.epoch, seq, text) for seq, text in new],
+            )
+            if taken is None or place.seq > taken:
+                self._move(place)
+        return [text for _, text in new]
+
+    def waiting(self) -> list[str]:
         """Messages that came and have not been handled, in order."""
         with self._lock:
-            return self._db.execute("SELECT seq, frame FROM incoming ORDER BY seq LIMIT ?", (most,)).fetchall()
+            return [frame for (frame,) in self._db.execute("SELECT frame FROM incoming ORDER BY n")]
 
     def finish(
-        self, seq: int, *, answers: Iterable[tuple[str, str, str]] = (), state: Mapping[str, Any] | None = None
+        self,
+        epoch: str,
+        seq: int,
+        *,
+        answers: Iterable[tuple[str, str, str]] = (),
+        state: Mapping[str, Any] | None = None,
     ) -> None:
         """A message is handled: in one step it goes, its answers (local_id, frame, after) wait to be sent, and the
         state is what its handler has made of it."""
         with self._transaction():
-            self._db.execute("DELETE FROM incoming WHERE seq = ?", (seq,))
+            self._db.execute("DELETE FROM incoming WHERE epoch = ? AND seq = ?", (epoch, seq))
             for local_id, frame, after in answers:
                 self._keep(local_id, frame, after)
             if state is not None:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
 from websockets.asyncio.client import ClientConnection
@@ -34,7 +34,7 @@ class Owner(Protocol):
     def beat(self) -> Mapping[str, Any]:
         """What heartbeats say."""
 
-    def arrived(self, frames: Sequence[tuple[int, str]]) -> None:
+    def arrived(self, frames: Sequence[str]) -> None:
         """Messages were written down."""
 
     def heard(self, frame: dict[str, Any]) -> None:
@@ -45,6 +45,9 @@ class Owner(Protocol):
 
     def forgot(self) -> None:
         """Some messages wait no more."""
+
+    def keep(self, work: Coroutine[Any, Any, None]) -> "asyncio.Future[None]":
+        """Do something to its end, whatever becomes of the connection."""
 
     async def open(self) -> ClientConnection:
         """Another connection."""
@@ -64,7 +67,8 @@ class Session:
         self._taken: list[tuple[int, str]] = []
         self._come = asyncio.Event()
         self._in_flight: dict[str, Outgoing] = {}
-        self._behind = 0
+        self._behind = 0  # what was sent last
+        self._rewinds = 0  # how often it was set back
         self._hold_until = 0.0
         self._room = asyncio.Event()
         self._forgotten: list[str] = []
@@ -102,6 +106,8 @@ class Session:
             for task in done:
                 task.result()
         finally:
+            if self._changing is not None and self._next is None:
+                tasks.append(self._changing)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -142,7 +148,8 @@ class Session:
 
     def _gap(self, frame: Mapping[str, Any]) -> None:
         """The hub says what is lost; the numbers go on behind it."""
-        if frame["from"] <= self._received + 1 <= frame["to"] + 1:
+        # Numbers from before a restore are not those that come now.
+        if frame["reason"] != "restored" and frame["from"] <= self._received + 1 <= frame["to"] + 1:
             self._received = max(self._received, frame["to"])
             self._come.set()
         self._owner.heard(dict(frame))
@@ -158,11 +165,14 @@ class Session:
             self._come.clear()
             frames, self._taken = self._taken, []
             place = Place(self._epoch, self._received)
-            await asyncio.to_thread(self._memory.take, frames, place)
-            self._owner.arrived(frames)
+            # Also when this connection ends meanwhile: what is written down must be handled.
+            await asyncio.shield(self._owner.keep(self._keep(frames, place)))
             if place.seq > acked:
                 acked = place.seq
                 await self.socket.send(frame_text({"type": "ACK", "seq": acked}))
+
+    async def _keep(self, frames: Sequence[tuple[int, str]], place: Place) -> None:
+        self._owner.arrived(await asyncio.to_thread(self._memory.take, frames, place))
 
     # What goes
 
@@ -173,20 +183,23 @@ class Session:
         while True:
             await owner.outgoing.wait()
             owner.outgoing.clear()
-            while rows := await asyncio.to_thread(self._memory.outgoing, behind=self._behind):
+            while True:
+                rewinds = self._rewinds
+                rows = await asyncio.to_thread(self._memory.outgoing, behind=self._behind)
+                if not rows and rewinds == self._rewinds:
+                    break
                 for row in rows:
-                    if not await self._send_one(row):
+                    if not await self._send_one(row, rewinds):
                         break
 
-    async def _send_one(self, row: Outgoing) -> bool:
+    async def _send_one(self, row: Outgoing, rewinds: int) -> bool:
         """Send a frame; False when one before it has to be sent again first."""
-        behind = self._behind
         while len(self._in_flight) >= MOST_IN_FLIGHT:
             self._room.clear()
             await self._room.wait()
         await asyncio.sleep(max(0.0, self._hold_until - asyncio.get_running_loop().time()))
         await self.pace.wait(json.loads(row.frame)["type"])
-        if self._behind < behind:
+        if self._rewinds != rewinds:
             return False
         self._in_flight[row.local_id] = row
         self._behind = row.n
@@ -213,6 +226,7 @@ class Session:
             # From this one on everything is sent again, so that the order stays.
             self._hold_until = asyncio.get_running_loop().time() + frame["retry_after_ms"] / 1000
             self._behind = min(self._behind, row.n - 1)
+            self._rewinds += 1
             self._owner.outgoing.set()
             return
         self._over(local_id, frame, NotTaken(code, str(frame.get("message", ""))))

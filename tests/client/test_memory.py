@@ -24,7 +24,7 @@ def test_what_was_kept_is_there_after_a_restart_in_its_order(tmp_path: Path) -> 
     assert [row.frame for row in again.outgoing(behind=0)] == [f"frame {n}" for n in range(5)]
     again.sent(["m0", "m3"])
     assert [row.local_id for row in again.outgoing(behind=0)] == ["m1", "m2", "m4"]
-    assert again.waiting() == [(1, "one"), (2, "two")]
+    assert again.waiting() == ["one", "two"]
     assert (again.place(), again.state()) == (Place("e", 2), {"count": 1})
     again.close()
 
@@ -33,21 +33,34 @@ def test_a_message_goes_with_its_answer_and_the_state_or_not_at_all(tmp_path: Pa
     memory = Memory(tmp_path)
     memory.take([(1, "one")], Place("e", 1))
     with pytest.raises(TypeError):
-        memory.finish(1, answers=[("r1", "answer", "")], state={"not json": object()})
-    assert memory.waiting() == [(1, "one")]
+        memory.finish("e", 1, answers=[("r1", "answer", "")], state={"not json": object()})
+    assert memory.waiting() == ["one"]
     assert memory.outgoing(behind=0) == []
-    memory.finish(1, answers=[("r1", "answer", "end")], state={"done": True})
+    memory.finish("e", 1, answers=[("r1", "answer", "end")], state={"done": True})
     assert memory.waiting() == []
     assert [(row.frame, row.after) for row in memory.outgoing(behind=0)] == [("answer", "end")]
     assert memory.state() == {"done": True}
     memory.close()
 
 
-def test_a_message_that_comes_twice_waits_once(tmp_path: Path) -> None:
+def test_a_message_that_comes_again_is_taken_once_even_when_it_was_handled_meanwhile(tmp_path: Path) -> None:
     memory = Memory(tmp_path)
-    memory.take([(1, "one")], Place("e", 1))
-    memory.take([(1, "one"), (2, "two")], Place("e", 2))
-    assert memory.waiting() == [(1, "one"), (2, "two")]
+    assert memory.take([(1, "one")], Place("e", 1)) == ["one"]
+    assert memory.take([(1, "one"), (2, "two")], Place("e", 2)) == ["two"]
+    memory.finish("e", 1)
+    assert memory.take([(1, "one"), (2, "two")], Place("e", 2)) == []
+    assert (memory.waiting(), memory.place()) == (["two"], Place("e", 2))
+    memory.close()
+
+
+def test_numbers_of_another_epoch_are_other_messages(tmp_path: Path) -> None:
+    memory = Memory(tmp_path)
+    memory.take([(1, "old one"), (2, "old two")], Place("old", 2))
+    memory.move(Place("new", 0))
+    assert memory.take([(1, "new one")], Place("new", 1)) == ["new one"]
+    assert memory.waiting() == ["old one", "old two", "new one"]
+    memory.finish("old", 1)
+    assert memory.waiting() == ["old two", "new one"]
     memory.close()
 
 
