@@ -100,7 +100,7 @@ class Session:
     async def run(self) -> ClientConnection | None:
         """Until it ends."""
         work: list[Callable[[], Awaitable[None]]] = [self._read, self._take, self._send, self._forget, self._beat]
-        tasks = [asyncio.ensure_future(each()) for each in work]
+        tasks: list[asyncio.Future[None]] = [asyncio.ensure_future(each()) for each in work]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:

@@ -25,7 +25,12 @@ from agenthub.hub.services.agents import (
     agent_update,
 )
 
-EDITED = ("username", "display_name", "description", "owner", "enabled")
+WHAT_IT_IS = ("username", "display_name", "description", "agent_class", "kind", "owner", "enabled")
+WHO_TALKS = ("open_to_members", "members", "peers", "may_notify", "replays_to_legacy")
+HOW_IT_WORKS = (
+    *("coordinator", "backup_agent", "time_zone", "workspace", "check_list", "openclaw_id", "multica_uuid"),
+)
+EDITED = (*WHAT_IT_IS, *WHO_TALKS, *HOW_IT_WORKS)
 
 
 class RotateForm(forms.Form):
@@ -47,8 +52,8 @@ class AgentAdmin(HouseAdmin):
     list_display = ("username", "display_name", "state", "owner", "last_seen_at", "created_at")
     list_filter = ("enabled",)
     search_fields = ("username", "display_name", "description")
-    autocomplete_fields = ("owner",)
-    fields = ("username", "display_name", "description", "owner", "enabled")
+    autocomplete_fields = ("owner", "members", "peers", "coordinator", "backup_agent")
+    fields = EDITED
     findings = ("id", "tokens_shown", "last_seen_at", "created_at")
     readonly_fields = findings
     actions_detail = ("rotate",)
@@ -59,7 +64,11 @@ class AgentAdmin(HouseAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Agent | None = None) -> Any:
         """A new one has no number, token and times yet."""
-        what = [(None, {"fields": self.fields})]
+        what = [
+            (None, {"fields": WHAT_IT_IS}),
+            ("Who talks to it", {"fields": WHO_TALKS}),
+            ("How it works", {"fields": HOW_IT_WORKS}),
+        ]
         return what if obj is None else [*what, ("State", {"fields": self.findings})]
 
     @display(description="state", label={"enabled": "success", "disabled": "danger"})
@@ -80,6 +89,7 @@ class AgentAdmin(HouseAdmin):
     def save_model(self, request: HttpRequest, obj: Agent, form: Any, change: bool) -> None:
         """Make it with its first token, or save what was changed."""
         values = {column: form.cleaned_data[column] for column in EDITED}
+        values["check_list"] = values["check_list"] or []  # an empty field is no value of JSON
         if change:
             agent_update(agent_id=obj.pk, values=values)
             return

@@ -120,11 +120,11 @@ def test_anothers_thread_is_not_written_to(hub: Hub, agent: Someone, people: Peo
         assert answer["code"] == "unknown_target"
 
 
-def test_anothers_stream_is_another_stream(hub: Hub, agent: Someone, people: People) -> None:
-    other = new_agent(hub)
+def test_anothers_stream_is_another_stream(hub: Hub, people: People) -> None:
+    one_agent, other = new_agent(hub, may_notify=True), new_agent(hub, may_notify=True)
     with (
         welcomed(hub, people.admin) as person,
-        welcomed(hub, agent) as one,
+        welcomed(hub, one_agent) as one,
         welcomed(hub, other) as two,
     ):
         for wire in (one, two):
@@ -132,7 +132,7 @@ def test_anothers_stream_is_another_stream(hub: Hub, agent: Someone, people: Peo
         pieces = {
             frame["sender_id"]: frame["payload"] for frame in (person.until("CHAT_STREAM"), person.until("CHAT_STREAM"))
         }
-        assert pieces == {agent.id: "of True", other.id: "of False"}
+        assert pieces == {one_agent.id: "of True", other.id: "of False"}
 
 
 def test_an_agent_writes_to_people_who_spoke_first(hub: Hub, agent: Someone, people: People) -> None:
@@ -143,6 +143,33 @@ def test_an_agent_writes_to_people_who_spoke_first(hub: Hub, agent: Someone, peo
         person.chat(agent.id, "yes?", f"n3-{agent.id}")
         assert wire.chat(people.operator.id, "buy", f"n4-{agent.id}")["type"] == "ACK"
         assert person.until("CHAT", sender_id=agent.id)["payload"] == "buy"
+
+
+def test_an_agent_streams_to_people_who_spoke_first(hub: Hub, agent: Someone, people: People) -> None:
+    stranger = people.viewer
+    with welcomed(hub, stranger) as person, welcomed(hub, agent) as wire:
+        to = {"target_id": stranger.id, "stream_id": f"spam-{agent.id}"}
+        wire.send("CHAT_STREAM", idx=0, payload="buy", **to)
+        assert wire.error()["code"] == "forbidden_type"
+        wire.send("CHAT_STREAM_END", **to)
+        wire.beats()
+        person.send("HEARTBEAT", acked_seq=0)
+        while (frame := person.frame())["type"] != "HEARTBEAT_ACK":
+            assert not frame["type"].startswith("CHAT")
+    assert hub.rows("hub_message", sender_id=agent.id) == []
+
+
+def test_after_a_restart_of_the_agent_it_still_streams_to_who_spoke(hub: Hub, agent: Someone, people: People) -> None:
+    with welcomed(hub, people.admin) as person:
+        with welcomed(hub, agent) as wire:
+            person.chat(agent.id, "go", f"go-{agent.id}")
+            wire.until("CHAT")
+            wire.send("ACK", seq=1)
+            wire.beats()
+        with welcomed(hub, agent) as wire:
+            for n in range(3):
+                wire.send("CHAT_STREAM", idx=n, payload=str(n), target_id=people.admin.id, stream_id="later")
+            assert [person.until("CHAT_STREAM", stream_id="later")["idx"] for _ in range(3)] == [0, 1, 2]
 
 
 def test_agents_talk_to_their_peers_and_to_the_butler_alone(hub: Hub, agent: Someone, people: People) -> None:

@@ -1,12 +1,13 @@
 """What version 1 promises of messages: acknowledged ones are there, in order, once, however connections end."""
 
 import json
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from tests.gateway.people import People, Someone
-from tests.gateway.wire import welcomed
+from tests.gateway.wire import connected, welcomed
 from tests.hub import Hub, wait_until
 
 
@@ -167,3 +168,14 @@ def test_a_newer_connection_takes_the_place_of_an_older_one(hub: Hub, agent: Som
     with welcomed(hub, agent) as old, welcomed(hub, agent) as new:
         assert old.closed() == 4503
         new.beats()
+
+
+def test_of_many_connections_at_once_the_last_one_stays(hub: Hub, agent: Someone) -> None:
+    with ExitStack() as stack:
+        wires = [stack.enter_context(connected(hub, agent)) for _ in range(8)]
+        for wire in wires:
+            wire.send("HELLO", v=1)
+        codes = [wire.closed() for wire in wires[:-1]]
+        assert codes == [4503] * 7
+        wires[-1].until("WELCOME")
+        wires[-1].beats()

@@ -9,8 +9,8 @@ import pytest
 from psycopg import sql
 
 from tests.gateway.people import People, Someone, agents, new_agent, people_of
-from tests.gateway.wire import Wire, welcomed
-from tests.hub import Hub
+from tests.gateway.wire import Wire, connected, welcomed
+from tests.hub import Hub, wait_until
 from tests.hubs import show_log
 from tests.servers import database_url
 
@@ -90,3 +90,22 @@ def test_a_revoked_token_ends_connections_in_every_process(hub: Hub, people: Peo
         for agent in some:
             agents(hub, "PATCH", f"/{agent.id}/token", {"overlap_seconds": 0})
         assert [wire.closed() for wire in wires] == [4501] * 6
+
+
+def test_of_many_connections_at_once_exactly_one_stays(hub: Hub, people: People) -> None:
+    agent = new_agent(hub)
+    with ExitStack() as stack:
+        wires = [stack.enter_context(connected(hub, agent)) for _ in range(8)]
+        for wire in wires:
+            wire.send("HELLO", v=1)
+        [row] = wait_until(lambda: hub.rows("hub_agentsession", agent_id=agent.id), "One is the agent's")
+        sessions = {wire.until("WELCOME")["session"]: wire for wire in wires}
+        wait_until(lambda: closed_but_one(hub, agent, sessions), "The others end")
+        assert row["agent_id"] == agent.id
+
+
+def closed_but_one(hub: Hub, agent: Someone, sessions: dict[str, Wire]) -> bool:
+    """Whether the connection of the row, and no other, is open."""
+    [row] = hub.rows("hub_agentsession", agent_id=agent.id)
+    ended = {name for name, wire in sessions.items() if wire.has_ended()}
+    return ended == sessions.keys() - {row["session"]}

@@ -72,6 +72,16 @@ class Wire:
         self.send("HEARTBEAT", acked_seq=0)
         self.until("HEARTBEAT_ACK")
 
+    def has_ended(self) -> bool:
+        """Whether the hub has closed; frames before that are passed over."""
+        try:
+            while True:
+                self.socket.recv(timeout=0)
+        except TimeoutError:
+            return False
+        except ConnectionClosed:
+            return True
+
     def closed(self) -> int:
         """The code with which the hub closes; frames before it are passed over."""
         try:

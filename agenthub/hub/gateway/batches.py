@@ -80,11 +80,6 @@ class Batches(Generic[Item, Outcome]):
         self.submit(item, done)
         return await future
 
-    @property
-    def depth(self) -> int:
-        """Items that wait."""
-        return len(self._waiting)
-
     def close(self) -> None:
         """Do what has been submitted, then end. Blocks until then."""
         self._ends = True

@@ -38,8 +38,8 @@ class Bell(Protocol):
     def broadcast(self, text: str, legacy: str | None, audience: Audience, topic: str) -> None:
         """A frame for the people who may see it."""
 
-    def session(self, agent_id: int, session: str) -> None:
-        """A connection is the one of its agent now."""
+    def session(self, agent_id: int) -> None:
+        """An agent has a new connection."""
 
 
 def _deaf(*_: Any) -> None:
@@ -63,7 +63,7 @@ class NoBell:
     def broadcast(self, text: str, legacy: str | None, audience: Audience, topic: str) -> None:
         """Nobody hears."""
 
-    def session(self, agent_id: int, session: str) -> None:
+    def session(self, agent_id: int) -> None:
         """Nobody hears."""
 
 
@@ -98,9 +98,9 @@ class RedisBell:
         """A frame for the people who may see it."""
         self._say("viewers", text, legacy, audience, topic)
 
-    def session(self, agent_id: int, session: str) -> None:
-        """A connection is the one of its agent now."""
-        self._say("session", agent_id, session)
+    def session(self, agent_id: int) -> None:
+        """An agent has a new connection."""
+        self._say("session", agent_id)
 
     def _say(self, *word: Any) -> None:
         if self._shared and len(self._words) < MOST_WAITING:

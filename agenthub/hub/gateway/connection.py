@@ -40,8 +40,8 @@ class Inbox(Protocol):
     async def page(self, participant_id: int, after: int, most: int) -> Page:
         """The next messages. Raises Away."""
 
-    def expired(self, envelope: Envelope) -> bool:
-        """Whether a message is too old to be given out; its sender is told."""
+    def may_give(self, envelope: Envelope) -> bool:
+        """Whether a message is given out; one that has run out is not, and its sender is told."""
 
 
 @dataclass(slots=True)
@@ -79,16 +79,17 @@ class Connection:
         "has_tasks",
         "heard_at",
         "legacy",
+        "number",
         "placed",
         "sender",
         "session",
         "session_hash",
+        "slow_seconds",
         "token",
         "token_ends_at",
         "told_presence",
         "topics",
         "unhandled",
-        "welcomed_at",
         "window",
         "write_began_at",
     )
@@ -107,7 +108,6 @@ class Connection:
         self.session_hash = ""
         self.window = Window()
         self.heard_at = 0.0
-        self.welcomed_at = 0.0
         self.beat: tuple[str, float | None, str] = ("idle", None, "")
         self.beaten = False  # a heartbeat has come that is not saved yet
         self.topics: frozenset[str] = frozenset()
@@ -115,6 +115,8 @@ class Connection:
         self.bad: Patience | None = None
         self.floods: Patience | None = None
         self.unhandled = 0
+        self.slow_seconds = 0.0
+        self.number = 0  # of those that asked to be the one of their agent in this process
         self.handled: asyncio.Event | None = None
         self.aside: asyncio.Task[None] | None = None
         self.write_began_at = 0.0
@@ -205,11 +207,11 @@ class Connection:
             piece = waiting.piece
             if piece is None or piece["stream_id"] != frame["stream_id"] or piece["sender_id"] != frame["sender_id"]:
                 continue
-            if len(waiting.text) < MERGED_BYTES and isinstance(piece["payload"], str):
-                piece["payload"] += frame["payload"] if isinstance(frame["payload"], str) else ""
-                self._out_bytes -= len(waiting.text)
+            if _size(waiting.text) < MERGED_BYTES:
+                piece["payload"] += frame["payload"]
+                self._out_bytes -= _size(waiting.text)
                 waiting.text = frame_text(piece)
-                self._out_bytes += len(waiting.text)
+                self._out_bytes += _size(waiting.text)
             return
 
     def stream_end(self, text: str) -> None:
@@ -257,12 +259,12 @@ class Connection:
 
     def _put(self, out: _Out) -> None:
         self._out.append(out)
-        self._out_bytes += len(out.text)
+        self._out_bytes += _size(out.text)
         self._kick()
 
     def _give(self, envelope: Envelope, now: float) -> None:
         """Queue a message of the inbox, which is the next one."""
-        if self._inbox.expired(envelope):
+        if not self._inbox.may_give(envelope):
             self.window.skips(envelope.seq)
             self._gap(envelope.seq, envelope.seq, "expired")
             return
@@ -270,7 +272,7 @@ class Connection:
         if text is None:  # a plain client does not know it
             self.window.skips(envelope.seq)
             return
-        self.window.sends(envelope.seq, len(text), now=now)
+        self.window.sends(envelope.seq, _size(text), now=now)
         self._put(_Out(text, seq=envelope.seq))
 
     def _gap(self, first: int, last: int, reason: str) -> None:
@@ -291,9 +293,16 @@ class Connection:
             self._kick()
         return news
 
+    @property
+    def is_busy_aside(self) -> bool:
+        """Whether something that it sent is with the database, beside messages."""
+        return self.aside is not None and not self.aside.done()
+
     async def breathe(self) -> None:
-        """Wait while too much of what this connection sent is being worked on, or too many answers wait for it to read
-        them: then nothing more is read from it, and it has to wait, too."""
+        """Wait while it sends too fast, too much of what it sent is being worked on, or too many answers wait for it to
+        read them: nothing more is read from it meanwhile, and so it has to wait, too."""
+        if self.slow_seconds:
+            await asyncio.sleep(self.slow_seconds)
         while not self.closing and (self.unhandled >= MOST_UNHANDLED or self._out_bytes > SLOW_BYTES):
             self.handled = asyncio.Event()
             await self.handled.wait()
@@ -322,11 +331,12 @@ class Connection:
                 if not (self._live and self.window.is_behind and self.window.is_open):
                     return
                 await self._pull()
-        except (OSError, RuntimeError) as problem:
+        except OSError as problem:
             # The other side is gone; the reader of this connection hears of it too.
             logger.debug("send_failed", extra={"reason": str(problem)})
         except Exception:  # the edge of this connection: it ends, and the agent comes again
-            logger.exception("pump_failed")
+            if self._closing is None:  # else it was closed by both sides at once
+                logger.exception("pump_failed")
             self.abort()
         finally:
             self._pump_task = None
@@ -337,7 +347,7 @@ class Connection:
         loop = asyncio.get_running_loop()
         while self._out:
             out = self._out.popleft()
-            self._out_bytes -= len(out.text)
+            self._out_bytes -= _size(out.text)
             if self.handled is not None:
                 self.handled.set()
             self.write_began_at = loop.time()
@@ -379,3 +389,8 @@ class Connection:
             self._gap(window.sent + 1, page.head, "deleted")
             window.skips(page.head)
         self._release()
+
+
+def _size(text: str) -> int:
+    """How many bytes a frame has on the wire."""
+    return len(text) if text.isascii() else len(text.encode())

@@ -60,6 +60,7 @@ class Door:
         self._gateway = gateway
         self._receiver = Receiver(gateway)
         self._failures: dict[str, deque[float]] = {}
+        self._opened = 0
         self._loop = asyncio.get_running_loop()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -96,7 +97,7 @@ class Door:
             await self._serve(connection, found, shown(scope), receive, modern=modern)
         except OSError:
             return  # it is gone
-        except (DatabaseError, InterfaceError) as problem:
+        except (Away, DatabaseError, InterfaceError) as problem:
             logger.warning("connection_failed", extra={"reason": str(problem).strip()})
             await self._finish(connection, Close.SERVER_ERROR)
         finally:
@@ -168,6 +169,7 @@ class Door:
             return
         place = await self._place(connection, None)
         if place is None:
+            await self._finish(connection, Close.FORBIDDEN)
             return
         after = place.acked
         if found.sender.is_person or not found.replays_to_legacy:
@@ -188,36 +190,34 @@ class Door:
         await self._listen(connection, waiting)
 
     async def _place(self, connection: Connection, hello: Frame | None) -> Place | None:
-        """Take a place among those who are here; where its inbox stands. None for an agent that is none any more."""
+        """Take a place among those who are here; where its inbox stands. None for an agent that is none any more.
+
+        Raises Away and DatabaseError: it is asked to come again, rather than kept waiting for a database.
+        """
         gateway, sender = self._gateway, connection.sender
         # Here from now on, so that no message is missed between the look at the inbox and the first push.
         gateway.add(connection)
-        while True:
-            try:
-                if not gateway.cards.name(sender.id):
-                    await gateway.refresh()  # somebody new: whom they write to can answer at once
-                if sender.role is not Role.AGENT:
-                    return await in_thread(inbox_place, sender.id)
-                opening = Opening(
-                    agent_id=sender.id,
-                    session=connection.session,
-                    legacy=connection.legacy,
-                    address=connection.address,
-                    **(hello_fields(hello) if hello is not None else {}),
-                )
-                opened = await gateway.writer.sessions.result(opening)
-            except (Away, DatabaseError, InterfaceError):
-                await asyncio.sleep(1.0)
-                if connection.closing:
-                    return None
-                continue
-            if opened is None:
-                return None
-            place, connection.has_tasks = opened
-            connection.placed = True
-            gateway.replace(sender.id, connection.session)
-            gateway.bell.session(sender.id, connection.session)
-            return place
+        if not gateway.cards.name(sender.id):
+            await gateway.refresh()  # somebody new: whom they write to can answer at once
+        if sender.role is not Role.AGENT:
+            return await in_thread(inbox_place, sender.id)
+        self._opened += 1
+        connection.number = self._opened
+        opening = Opening(
+            agent_id=sender.id,
+            session=connection.session,
+            legacy=connection.legacy,
+            address=connection.address,
+            **(hello_fields(hello) if hello is not None else {}),
+        )
+        opened = await gateway.writer.sessions.result(opening)
+        if opened is None:
+            return None
+        place, connection.has_tasks = opened
+        connection.placed = True
+        gateway.replace_older(connection)
+        gateway.bell.session(sender.id)
+        return place
 
     async def _welcome(self, connection: Connection, hello: Frame, place: Place) -> None:
         sender, resume = connection.sender, hello.body.get("resume")

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -16,7 +16,7 @@ from agenthub.hub.gateway.facts import Facts, counted, facts
 from agenthub.hub.gateway.writer import Passing, Writer
 from agenthub.hub.rules.closing import Close
 from agenthub.hub.rules.envelope import Envelope, error_text, frame_text, moment_text, payload_text
-from agenthub.hub.rules.rights import Cards, Denied, Role, Sender, is_open_to
+from agenthub.hub.rules.rights import Cards, Denied, Role, Sender, is_open_to, needs_thread
 from agenthub.hub.rules.streams import LOST_SECONDS, Stream, Streams
 from agenthub.hub.services.inbox import Page
 from agenthub.hub.services.logs import Report
@@ -24,8 +24,8 @@ from agenthub.hub.services.messages import Draft, Saved
 
 logger = logging.getLogger(__name__)
 
-RETRY_MS = 1000
 AGENT_LOST = "agent_lost"
+MOST_SPOKEN = 100_000
 
 
 class Gateway:
@@ -41,7 +41,10 @@ class Gateway:
         self.watchers = asyncio.Event()  # somebody new wants to know who is there
         self.draining = False
         self.wrote = False  # messages, since the log of the database was tidied
-        self.logs_lost = 0
+        self.messages_stored = self.reports_lost = 0
+        self.spoken: set[tuple[int, int]] = set()  # agents and people who have written to them, as far as is known here
+        self.doubted: set[int] = set()  # agents of which another process says that it has a newer connection
+        self.doubts = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self.streams: dict[int, Streams] = {}
         bell.heard = self._heard
@@ -56,12 +59,7 @@ class Gateway:
         """The word that changes when the numbers of inboxes went back."""
         return self.known.epoch
 
-    @property
-    def count(self) -> int:
-        """How many connections there are."""
-        return sum(map(len, self.connections.values()))
-
-    def all(self) -> Iterable[Connection]:
+    def all(self) -> list[Connection]:
         """Every connection."""
         return [each for several in self.connections.values() for each in several]
 
@@ -128,10 +126,10 @@ class Gateway:
                 }
                 self.relay(person_id, frame_text(frame), legacy=None)
 
-    def replace(self, agent_id: int, session: str) -> None:
-        """A connection is the one of its agent now: others of it end."""
-        for connection in list(self.connections.get(agent_id, ())):
-            if connection.session != session:
+    def replace_older(self, newest: Connection) -> None:
+        """A connection is the one of its agent now: those that asked for that before it end."""
+        for connection in list(self.connections.get(newest.sender.id, ())):
+            if 0 < connection.number < newest.number:
                 connection.close(Close.REPLACED)
 
     # Messages
@@ -141,6 +139,7 @@ class Gateway:
 
         def done(outcome: Any) -> None:
             self.wrote = True
+            self.messages_stored += isinstance(outcome, Saved)
             told(outcome)
             if isinstance(outcome, Saved) and not outcome.dup:
                 self._deliver(outcome)
@@ -186,16 +185,24 @@ class Gateway:
         """The next messages of an inbox. Raises Away."""
         return await self.writer.page(participant_id, after, most, self.cards.name)
 
-    def expired(self, envelope: Envelope) -> bool:
-        """Whether a message is too old to be given out; its sender is told."""
+    def may_give(self, envelope: Envelope) -> bool:
+        """Whether a message is given out; one that has run out is not, and its sender is told."""
+        if envelope.sender_role in (Role.ADMIN, Role.MEMBER):
+            self.note_spoken(envelope.target_id, envelope.sender_id)
         if envelope.expires_at is None or envelope.expires_at > utc_now():
-            return False
+            return True
         text = error_text(
             "expired", f"Message {envelope.id} to {envelope.target_id} was not received in time.",
             local_id=envelope.local_id,
         )  # fmt: skip
         self.relay(envelope.sender_id, text)
-        return True
+        return False
+
+    def note_spoken(self, agent_id: int, person_id: int) -> None:
+        """A person has written to an agent, which may write to them from now on."""
+        if len(self.spoken) >= MOST_SPOKEN:
+            self.spoken.clear()  # what is needed of it is looked up again
+        self.spoken.add((agent_id, person_id))
 
     def synthesize(self, sender: Sender, stream_id: str, stream: Stream, *, reason: str) -> None:
         """Keep the text of a stream whose final CHAT never came, and tell its reader of the end."""
@@ -210,9 +217,14 @@ class Gateway:
             thread_id=stream.thread_id,
             reply_to=stream.reply_to,
             synthesized=True,
+            needs_thread=needs_thread(sender, stream.target_id, self.cards),
         )
-        self.submit(draft, lambda _: None)
-        self.after_messages(lambda: self.stream_end(sender, stream_id, stream.target_id, {"reason": reason}))
+
+        def stored(outcome: Saved | Denied | Away) -> None:
+            if not isinstance(outcome, Denied):
+                self.after_messages(lambda: self.stream_end(sender, stream_id, stream.target_id, {"reason": reason}))
+
+        self.submit(draft, stored)
 
     # What is not stored
 
@@ -280,7 +292,7 @@ class Gateway:
 
         def stored(outcome: int | Away) -> None:
             if isinstance(outcome, Away):
-                self.logs_lost += 1
+                self.reports_lost += 1
                 return
             if shown is None:
                 return
@@ -352,8 +364,11 @@ class Gateway:
     def _heard_viewers(self, text: str, legacy: str | None, audience: Audience, topic: str) -> None:
         self._viewers_here(text, legacy, audience, topic)
 
-    def _heard_session(self, agent_id: int, session: str) -> None:
-        self.replace(agent_id, session)
+    def _heard_session(self, agent_id: int) -> None:
+        # Words may cross: which connection is the newest, only the row tells.
+        if agent_id in self.connections:
+            self.doubted.add(agent_id)
+            self.doubts.set()
 
     def _heard_came(self, person_id: int, *_: Any) -> None:
         self._snapshots(person_id)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -12,6 +12,7 @@ from django.db import DatabaseError, InterfaceError
 
 from agenthub.core.bridge import in_thread
 from agenthub.core.clock import utc_now
+from agenthub.hub.gateway import metrics
 from agenthub.hub.gateway.connection import Connection
 from agenthub.hub.gateway.gateway import Gateway
 from agenthub.hub.gateway.writer import tidy
@@ -66,7 +67,7 @@ class Upkeep:
             self._follow(),
             self._presence(),
         ]
-        return found if self._alone else [*found, self._net()]
+        return found if self._alone else [*found, self._net(), self._doubt()]
 
     async def _every(self, seconds: float, step: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -84,6 +85,7 @@ class Upkeep:
     # How far inboxes were received, and leases
 
     async def _save(self) -> None:
+        metrics.show(self._gateway)
         gateway, now = self._gateway, self._loop.time()
         legacy_too = now - self._legacy_saved_at >= LEGACY_BEAT_SECONDS
         beats = []
@@ -211,12 +213,26 @@ class Upkeep:
             for participant_id, head in (await in_thread(heads_of, part)).items():
                 for connection in gateway.connections.get(participant_id, ()):
                     connection.rung(head)
-            # Only those whose own row was written before this look can have been replaced in it.
-            placed = [each for agent_id in part for each in gateway.connections.get(agent_id, ()) if each.placed]
-            sessions = await in_thread(sessions_of, {each.sender.id for each in placed})
-            for connection in placed:
-                if sessions.get(connection.sender.id) != connection.session:
-                    connection.close(Close.REPLACED)
+            await self._end_replaced(part)
+
+    async def _end_replaced(self, agent_ids: Iterable[int]) -> None:
+        """End the connections of agents that have a newer one in another process."""
+        connections = self._gateway.connections
+        # Only those whose own row was written before this look can have been replaced in it.
+        placed = [each for agent_id in agent_ids for each in connections.get(agent_id, ()) if each.placed]
+        sessions = await in_thread(sessions_of, {each.sender.id for each in placed})
+        for connection in placed:
+            if sessions.get(connection.sender.id) != connection.session:
+                connection.close(Close.REPLACED)
+
+    async def _doubt(self) -> None:
+        """Look at once where another process says that an agent has connected to it."""
+        gateway = self._gateway
+        while True:
+            await gateway.doubts.wait()
+            gateway.doubts.clear()
+            doubted, gateway.doubted = gateway.doubted, set()
+            await self._guarded(partial(self._end_replaced, doubted))
 
     # Who is there
 

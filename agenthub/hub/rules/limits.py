@@ -16,7 +16,7 @@ AGENT_RATES: dict[str, tuple[float, float]] = {
     "CHAT_STREAM_END": (20, 100),
     "SYSTEM_LOG": (10, 50),
     "X": (20, 100),
-    "notes": (0.2, 5),
+    "stream bytes": (512 * 1024, 512 * 1024),
 }
 """Frames a second, and at once."""
 
@@ -29,7 +29,8 @@ PERSON_RATES: dict[str, tuple[float, float]] = {
     "SUBSCRIBE": (5, 20),
     "X": (5, 20),
 }
-STREAM_BYTES_PER_SECOND = 512 * 1024
+NOTES = 0.2, 5
+"""Warnings about a plain client."""
 
 PERSON_SOCKETS = 10
 ADDRESS_FAILURES, ADDRESS_FAILURES_SECONDS = 50, 60.0
@@ -40,11 +41,6 @@ def bucket_for(kind: str, *, person: bool) -> Bucket | None:
     rates = PERSON_RATES if person else AGENT_RATES
     found = rates.get("X" if kind.startswith("X_") else kind)
     return Bucket(*found) if found is not None else None
-
-
-def bytes_bucket() -> Bucket:
-    """The full bucket of the bytes of streams."""
-    return Bucket(STREAM_BYTES_PER_SECOND, STREAM_BYTES_PER_SECOND)
 
 
 def told(*, person: bool) -> dict[str, Any]:

@@ -129,6 +129,11 @@ class Streams:
             if stream.target_id == target_id and not stream.chat_sent
         ]
 
+    def is_open(self, stream_id: str) -> bool:
+        """Whether pieces of a stream may still go out."""
+        stream = self._open.get(stream_id)
+        return stream is not None and not stream.chat_sent
+
     @property
     def any(self) -> bool:
         """Whether any is open."""

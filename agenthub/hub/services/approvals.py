@@ -46,9 +46,3 @@ def approval_answer(*, action_id: str, approver_id: int, approved: bool, now: da
     row.state, row.approver_id, row.answered_at = state, approver_id, now
     row.save(update_fields=["state", "approver_id", "answered_at"])
     return row
-
-
-def approvals_expire(now: datetime) -> int:
-    """Close the questions that nobody has answered in time; how many."""
-    late = Approval.objects.filter(state=Approval.State.PENDING, expires_at__lte=now)
-    return late.update(state=Approval.State.EXPIRED)

@@ -51,18 +51,13 @@ def inboxes_trim(*, now: datetime | None = None) -> int:
 
     Nothing is deleted: a receiver that comes later than that is told of a gap.
     """
-    now = now or utc_now()
-    moved = Participant.objects.filter(last_seq__gt=F("trimmed_seq") + REPLAY_MESSAGES).update(
-        trimmed_seq=F("last_seq") - REPLAY_MESSAGES
-    )
-    old = (
-        Message.objects.filter(created_at__lt=now - timedelta(days=REPLAY_DAYS))
-        .filter(created_at__gte=now - timedelta(days=REPLAY_DAYS + 2))
-        .values_list("target_id")
-        .annotate(last=Max("seq"))
-    )
-    for target_id, last in old.order_by("target_id").iterator():
-        moved += Participant.objects.filter(id=target_id, trimmed_seq__lt=last).update(trimmed_seq=last)
+    limit, moved = (now or utc_now()) - timedelta(days=REPLAY_DAYS), 0
+    full = Participant.objects.filter(last_seq__gt=F("trimmed_seq")).order_by("id")
+    for number, last_seq, trimmed_seq in full.values_list("id", "last_seq", "trimmed_seq").iterator():
+        old = Message.objects.filter(target_id=number, seq__gt=trimmed_seq, created_at__lt=limit)
+        mark = max(old.aggregate(last=Max("seq"))["last"] or 0, last_seq - REPLAY_MESSAGES)
+        # Row by row: whoever locks several does so in the order of their numbers.
+        moved += Participant.objects.filter(id=number, trimmed_seq__lt=mark).update(trimmed_seq=mark)
     return moved
 
 

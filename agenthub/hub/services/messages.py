@@ -176,24 +176,15 @@ class _Batch:
     def saved(self, placed: _Placed) -> Saved:
         """The outcome of a row, once it is written."""
         row, draft = placed.row, placed.row.draft
-        envelope = Envelope(
-            type=draft.type,
+        envelope = _envelope(
+            draft,
             id=row.id,
             seq=row.seq,
             sender_id=draft.sender.id,
             sender_name=draft.sender.name,
             sender_role=draft.sender.role.value,
-            target_id=draft.target_id,
-            payload=draft.payload,
-            created_at=self._now,
             thread_id=row.thread_id,
-            local_id=draft.local_id,
-            stream_id=draft.stream_id,
-            reply_to=draft.reply_to,
-            task_id=draft.task_id,
-            extra=draft.extra,
-            expires_at=draft.expires_at,
-            synthesized=draft.synthesized,
+            created_at=self._now,
         )
         kinds = {self._kinds[draft.sender.id], self._kinds[draft.target_id]}
         return Saved(envelope, dup=placed.dup, monitored=kinds == {Participant.Kind.BUTLER, Participant.Kind.AGENT})
@@ -254,25 +245,24 @@ def _again(draft: Draft, first: _Row | Message) -> _Placed | Saved | Denied:
 
 def envelope_of(row: Message, sender_name: str) -> Envelope:
     """A stored message, as it is sent."""
-    return Envelope(
-        type=row.type,
+    return _envelope(
+        row,
         id=row.pk,
         seq=row.seq,
         sender_id=row.sender_id,
         sender_name=sender_name,
         sender_role=row.sender_role,
-        target_id=row.target_id,
-        payload=row.payload,
-        created_at=row.created_at,
         thread_id=row.thread_id,
-        local_id=row.local_id,
-        stream_id=row.stream_id,
-        reply_to=row.reply_to,
-        task_id=row.task_id,
-        extra=row.extra,
-        expires_at=row.expires_at,
-        synthesized=row.synthesized,
+        created_at=row.created_at,
     )
+
+
+_SAME = ("type", "target_id", "payload", "local_id", "stream_id", "reply_to", "task_id", "extra", "expires_at")
+"""What a draft, its row and its envelope call alike."""
+
+
+def _envelope(source: Draft | Message, **given: Any) -> Envelope:
+    return Envelope(**{name: getattr(source, name) for name in (*_SAME, "synthesized")}, **given)
 
 
 def _gave_task(draft: Draft) -> bool:

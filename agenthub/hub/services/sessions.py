@@ -174,11 +174,7 @@ class PresenceRow:
     task_id: str = ""
 
 
-def presence_rows(*, since: datetime | None = None) -> list[PresenceRow]:
-    """The connections of all agents, or only those that changed since a time."""
-    rows = AgentSession.objects.all()
-    if since is not None:
-        # A lease that was renewed ends a lease's length after that.
-        rows = rows.filter(lease_until__gte=since - timedelta(seconds=1))
-    values = rows.values_list("agent_id", "lease_until", "beat_at", "status", "load", "task_id")
+def presence_rows() -> list[PresenceRow]:
+    """The connections of all agents."""
+    values = AgentSession.objects.values_list("agent_id", "lease_until", "beat_at", "status", "load", "task_id")
     return [PresenceRow(*row) for row in values]

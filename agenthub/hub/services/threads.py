@@ -6,8 +6,7 @@ from typing import Any
 
 from django.db import transaction
 
-from agenthub.core.clock import utc_now
-from agenthub.core.errors import BadRequest, NotFound
+from agenthub.core.errors import NotFound
 from agenthub.hub.models import Message, Participant, Thread
 from agenthub.hub.rules.rights import Denied
 
@@ -18,8 +17,6 @@ _KINDS: dict[tuple[Kind, Kind], Thread.Kind] = {
     (Kind.PERSON, Kind.AGENT): Thread.Kind.AGENT_DIRECT,
     (Kind.BUTLER, Kind.AGENT): Thread.Kind.BUTLER_AGENT_MONITOR,
 }
-
-CHANGED_BY_OWNER = ("title", "summary", "is_pinned", "is_archived")
 
 
 class Places:
@@ -102,15 +99,9 @@ class Places:
             Thread.objects.filter(id__in=again).update(updated_at=self._now)
 
 
-def thread_create(*, owner_id: int, peer_id: int, title: str = "") -> Thread:
-    """Begin another conversation of a person with an agent or the Butler. Raises BadRequest and NotFound."""
-    kinds = {row.pk: Kind(row.kind) for row in Participant.objects.filter(id__in=(owner_id, peer_id))}
-    if peer_id not in kinds:
-        raise NotFound(f"There is nobody with the number {peer_id}.", param="peer_id")
-    kind = _KINDS.get((kinds[owner_id], kinds[peer_id]))
-    if kind is None:
-        raise BadRequest("People have threads with agents and with the Butler.", param="peer_id")
-    return Thread.objects.create(kind=kind, owner_id=owner_id, peer_id=peer_id, title=title, updated_at=utc_now())
+def has_spoken(*, owner_id: int, peer_id: int) -> bool:
+    """Whether a person has ever written to an agent."""
+    return Thread.objects.filter(owner_id=owner_id, peer_id=peer_id, owner_spoke=True).exists()
 
 
 @transaction.atomic
