@@ -17,7 +17,7 @@ app.conf.update(
     worker_send_task_events=False,
     broker_connection_retry_on_startup=True,
     timezone="UTC",
-    task_default_queue="agenthub",
+    task_default_queue=f"{settings.ENVIRONMENT.name_on_redis}-jobs",
 )
 if settings.ENVIRONMENT.redis_url is not None:
     # A Redis that takes no connection, or does not answer, must not hold up the scheduler for long.

@@ -1,5 +1,6 @@
 """What a process knows before it can ask the database: the environment, read once and checked."""
 
+import hashlib
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -56,6 +57,13 @@ class Environment:
     def distributed(self) -> bool:
         """Whether other hubs may share this one's database or Redis."""
         return self.database_url is not None or self.redis_url is not None
+
+    @property
+    def name_on_redis(self) -> str:
+        """What this hub's queue and topics on Redis begin with. The same for all processes of one database, and no
+        other's: hubs may share a Redis, and a copy of a hub has its secrets."""
+        database = urlsplit(self.database_url).path if self.database_url is not None else str(self.database_path)
+        return hashlib.sha256(f"{self.secret_key}\0{database}".encode()).hexdigest()[:12]
 
     @property
     def behind_tls(self) -> bool:

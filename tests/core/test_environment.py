@@ -159,3 +159,14 @@ def test_a_hub_with_a_key_of_its_own_keeps_to_it_beside_the_older_name(tmp_path:
     own = environment(tmp_path).encryption_key
     assert environment(tmp_path, SIDECAR_ENCRYPTION_KEY=KEY).encryption_key == own
     assert environment(tmp_path, AGENTHUB_ENCRYPTION_KEY=KEY).encryption_key == KEY
+
+
+def test_hubs_that_share_a_redis_have_names_of_their_own_there(tmp_path: Path) -> None:
+    shared = {**OUTSIDE, "REDIS_URL": "redis://redis"}
+    nodes = [environment(tmp_path / node, DATABASE_URL=POSTGRES, **shared).name_on_redis for node in "ab"]
+    copy = environment(tmp_path, DATABASE_URL=f"{POSTGRES}_copy", **shared).name_on_redis
+    other = environment(tmp_path, DATABASE_URL=POSTGRES, **{**shared, "AGENTHUB_SECRET_KEY": SECRET[::-1]})
+    files = [environment(tmp_path / folder, **shared).name_on_redis for folder in "ab"]
+    assert nodes[0] == nodes[1]
+    assert len({nodes[0], copy, other.name_on_redis, *files}) == 5
+    assert SECRET not in nodes[0]

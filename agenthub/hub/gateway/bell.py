@@ -70,10 +70,10 @@ class NoBell:
 class RedisBell:
     """One topic of Redis for all processes of all hubs of one database. What one loop turn says goes in one call."""
 
-    def __init__(self, url: str, *, secret: str) -> None:
+    def __init__(self, url: str, *, name: str) -> None:
         self.heard: Callable[..., None] = _deaf
         self._url = url
-        self._topic = f"{hashlib.sha256(secret.encode()).hexdigest()[:8]}:hub"
+        self._topic = f"{name}:hub"
         self._me = hashlib.sha256(repr((id(self), asyncio.get_running_loop().time())).encode()).digest()[:8]
         self._rings: dict[int, int] = {}
         self._words: list[tuple[Any, ...]] = []

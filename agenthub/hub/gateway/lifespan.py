@@ -38,7 +38,7 @@ async def gateway_lifespan() -> AsyncIterator[Door]:
     """The door of this process's gateway, from its first connection to the last message on the disk."""
     environment, loop = settings.ENVIRONMENT, asyncio.get_running_loop()
     alone = environment.workers == 1 and not environment.distributed
-    bell = RedisBell(environment.redis_url, secret=environment.secret_key) if environment.redis_url else NoBell()
+    bell = RedisBell(environment.redis_url, name=environment.name_on_redis) if environment.redis_url else NoBell()
     writer = Writer(loop)
     gateway = Gateway(known=await in_thread(facts), writer=writer, bell=bell)
     unsubscribe = subscribe(AgentsChanged, lambda _: _soon(loop, gateway.stale.set))
