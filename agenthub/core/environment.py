@@ -60,8 +60,11 @@ class Environment:
 
     @property
     def name_on_redis(self) -> str:
-        """What this hub's queue and topics on Redis begin with. The same for all processes of one database, and no
-        other's: hubs may share a Redis, and a copy of a hub has its secrets."""
+        """What the queue of jobs and the topic of gateways are called on Redis, by secret and name of the database.
+
+        The host of the database is left out, since nodes may reach it by several. What limits hold goes by the secret
+        alone (`proxy.lifespan`): nodes that call one database by two names must still not let through twice as much.
+        """
         database = urlsplit(self.database_url).path if self.database_url is not None else str(self.database_path)
         return hashlib.sha256(f"{self.secret_key}\0{database}".encode()).hexdigest()[:12]
 

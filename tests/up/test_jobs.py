@@ -11,7 +11,9 @@ import httpx
 import psycopg
 import pytest
 from psycopg import sql
+from redis import Redis
 
+from agenthub.core.environment import read_environment
 from tests.hub import Hub, wait_until
 from tests.servers import database_url
 
@@ -124,6 +126,10 @@ def test_of_two_hubs_one_is_killed_and_the_other_goes_on(
             ended(second, job["key"], "ok", count=2)
         finally:
             first.kill9()
+        # Both took the messages from a queue of their database, which no other hub of this Redis reads.
+        name = read_environment({**environ, "AGENTHUB_DATA_DIR": str(tmp_path)}).name_on_redis
+        with Redis.from_url(environ["REDIS_URL"]) as redis:
+            assert redis.exists(f"_kombu.binding.{name}-jobs")
         before = len(runs(second, job["key"], state="ok"))
         ended(second, job["key"], "ok", count=before + 3)
         second.management.request("PATCH", f"/jobs/{job['key']}", {"enabled": False})
