@@ -17,12 +17,14 @@ app.conf.update(
     worker_send_task_events=False,
     broker_connection_retry_on_startup=True,
     timezone="UTC",
-    task_default_queue=f"{settings.ENVIRONMENT.name_on_redis}-jobs",
+    task_default_queue="agenthub",
 )
 if settings.ENVIRONMENT.redis_url is not None:
     # A Redis that takes no connection, or does not answer, must not hold up the scheduler for long.
     app.conf.update(
         broker_url=settings.ENVIRONMENT.redis_url,
+        # Hubs may share a Redis; the queue of an embedded one lies in a folder of its own.
+        task_default_queue=f"{settings.ENVIRONMENT.name_on_redis}-jobs",
         broker_transport_options={"socket_connect_timeout": 2, "socket_timeout": 15},
     )
 else:
