@@ -44,6 +44,16 @@ def test_the_management_page_lists_every_route_with_its_methods() -> None:
     assert listed == served
 
 
+def test_the_page_of_the_hub_lists_every_route_with_its_methods() -> None:
+    served = {
+        PARAMETER.sub(r"{\1}", path): {method.upper() for method in view_of(pattern).operations}
+        for path, pattern in addresses().items()
+        if getattr(vars(pattern.callback).get("view_class"), "__module__", "").startswith("agenthub.hub.")
+    }
+    listed = {codes(row[0])[0]: set(row[1].split(", ")) for row in rows(REFERENCE / "hub-api.md")}
+    assert listed == served
+
+
 def answers_a_stranger(client: Client, path: str) -> bool:
     """Whether a GET without any credentials is answered with something else than "who are you?"."""
     response = client.get(PARAMETER.sub("1", path).replace("(?P<url>.*)", "x"))

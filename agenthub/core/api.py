@@ -1,14 +1,16 @@
 """What the views of the management API have in common."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import IO, Any, ClassVar
+from typing import IO, Any, ClassVar, Protocol
 from urllib.parse import urlencode
 
 from django.db.models import Model, QuerySet
+from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
+from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
@@ -95,8 +97,11 @@ class ManagementView(HouseView):
     permission_model: ClassVar[type[Model]]
     actions: ClassVar[bool] = False  # its POST does something to a row that exists
 
-    authentication_classes = (AdminTokenAuthentication, StaffSessionAuthentication)
-    permission_classes = (HasRole,)
+    authentication_classes: tuple[type[BaseAuthentication], ...] = (
+        AdminTokenAuthentication,
+        StaffSessionAuthentication,
+    )
+    permission_classes: tuple[type[BasePermission], ...] = (HasRole,)
 
     def needed(self, method: str | None) -> str:
         """The word of Django's permissions for a method."""
@@ -140,10 +145,22 @@ class Page:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-def page_asked(request: Request, rows: QuerySet[Any, Any] | list[Any], *, default_limit: int = 1000) -> Page:
-    """`limit` and `offset` applied; the total is in X-Total-Count, the neighbours in Link. Raises BadRequest."""
+class Rows(Protocol):
+    """A list that is looked at in parts."""
+
+    def count(self) -> int:
+        """How many there are."""
+        ...
+
+    def __getitem__(self, part: slice) -> Iterable[Any]: ...
+
+
+def page_asked(request: Request, rows: Rows | list[Any], *, default_limit: int = 1000) -> Page:
+    """`limit` and `offset`, or `page`, applied; the total is in X-Total-Count, the neighbours in Link. Raises
+    BadRequest."""
     limit = number_asked(request, "limit", default_limit, at_least=1, at_most=MOST_ROWS)
-    offset = number_asked(request, "offset", 0, at_least=0, at_most=10**9)
+    page = number_asked(request, "page", 0, at_least=0, at_most=10**6)
+    offset = (page - 1) * limit if page else number_asked(request, "offset", 0, at_least=0, at_most=10**9)
     total = len(rows) if isinstance(rows, list) else rows.count()
     headers = {"X-Total-Count": str(total)}
     links = [
@@ -158,4 +175,29 @@ def page_asked(request: Request, rows: QuerySet[Any, Any] | list[Any], *, defaul
 
 def _at(request: Request, limit: int, offset: int) -> str:
     query = request.query_params.dict() | {"limit": str(limit), "offset": str(offset)}
+    query.pop("page", None)
     return request.build_absolute_uri(f"{request.path}?{urlencode(query)}")
+
+
+LONGEST_PAGE, USUAL_PAGE = 200, 50
+BACKWARDS = (
+    Query("cursor", help="Go on from here: the X-Next-Cursor of the answer before."),
+    Query("limit", int, help=f"At most so many: {USUAL_PAGE}, and {LONGEST_PAGE} at the most."),
+)
+"""The query of lists that are read from the newest on."""
+
+
+def backwards(request: Request, rows: QuerySet[Any, Any]) -> Page:
+    """The newest rows, or those before the `cursor`; X-Next-Cursor and Link say where to go on, as long as there are
+    more. What comes meanwhile moves nothing. Raises BadRequest."""
+    limit = number_asked(request, "limit", USUAL_PAGE, at_least=1, at_most=LONGEST_PAGE)
+    raw = request.query_params.get("cursor", "")
+    if raw and not (raw.isascii() and raw.isdigit() and len(raw) < 19):
+        raise BadRequest("cursor must be the X-Next-Cursor of an answer.", param="cursor")
+    found = list((rows.filter(pk__lt=int(raw)) if raw else rows).order_by("-pk")[: limit + 1])
+    if len(found) <= limit:
+        return Page(found)
+    cursor = str(found[limit - 1].pk)
+    query = request.query_params.dict() | {"limit": str(limit), "cursor": cursor}
+    link = request.build_absolute_uri(f"{request.path}?{urlencode(query)}")
+    return Page(found[:limit], {"X-Next-Cursor": cursor, "Link": f'<{link}>; rel="next"'})

@@ -21,6 +21,28 @@ class AgentsChanged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReportStored:
+    """A report of an agent came by HTTP and is a row; those who watch are shown it."""
+
+    number: int
+    agent_id: int
+    agent_name: str
+    level: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalAnswered:
+    """A person has answered a question of the Butler by HTTP."""
+
+    action_id: str
+    approved: bool
+    approver_id: int
+    approver_name: str
+    approver_role: str  # "ADMIN" or "MEMBER"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlertRaised:
     """Something is or was wrong that people should know of. Its listener writes to the database at once.
 

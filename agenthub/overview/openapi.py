@@ -162,12 +162,23 @@ class AgentTokenScheme(OpenApiAuthenticationExtension):
 class PersonTokenScheme(OpenApiAuthenticationExtension):
     """A person who has signed in."""
 
-    target_class = "agenthub.hub.signin_api.PersonTokenAuthentication"
+    target_class = "agenthub.hub.api.callers.PersonTokenAuthentication"
     name = "personToken"
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:
         """A bearer token."""
         return {"type": "http", "scheme": "bearer", "description": "A token of POST /api/auth/login, ahu_…"}
+
+
+class OwnTokenScheme(OpenApiAuthenticationExtension):
+    """An agent that reports, among others who call the same."""
+
+    target_class = "agenthub.hub.api.callers.OwnTokenAuthentication"
+    name = "ownAgentToken"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:
+        """A bearer token."""
+        return {"type": "http", "scheme": "bearer", "description": "An agent token, aht_…"}
 
 
 class StateScheme(OpenApiSerializerFieldExtension):

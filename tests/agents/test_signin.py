@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
-from agenthub.hub import signin_api
+from agenthub.hub.api import signin as signin_api
 from agenthub.hub.models import Participant, Ticket
 from agenthub.hub.services.signin import person_token, signed_in, ticket_take
 

@@ -26,6 +26,16 @@ print("Butler", 0, "", butler_token())
 """
 
 
+_ASK = """
+import os, sys
+os.environ["DJANGO_SETTINGS_MODULE"] = "agenthub.settings"
+import django
+django.setup()
+from agenthub.hub.services.approvals import approval_ask
+print("asked", approval_ask(agent_id=int(sys.argv[1]), command="rm", asked_by=int(sys.argv[2])).action_id)
+"""
+
+
 @dataclass(frozen=True)
 class Someone:
     """Who can connect."""
@@ -53,13 +63,27 @@ _made: dict[str, People] = {}
 def people_of(hub: Hub) -> People:
     """The people of a hub, made the first time."""
     if hub.base_url not in _made:
-        environ = {**os.environ, **hub.environ}
-        done = subprocess.run(
-            [sys.executable, "-c", _MAKE], env=environ, cwd=REPOSITORY, capture_output=True, text=True, check=True
-        )
-        lines = [line.split(" ") for line in done.stdout.splitlines() if line.count(" ") == 3]
+        lines = [line.split(" ") for line in _run(hub, _MAKE).splitlines() if line.count(" ") == 3]
         _made[hub.base_url] = People(*(Someone(int(number), name, token) for _, number, name, token in lines))
     return _made[hub.base_url]
+
+
+def new_approval(hub: Hub, agent: Someone, asker: Someone) -> str:
+    """The action_id of a question of the Butler that nobody has been told of."""
+    said = _run(hub, _ASK, str(agent.id), str(asker.id))
+    return next(line.split(" ")[1] for line in said.splitlines() if line.startswith("asked "))
+
+
+def _run(hub: Hub, script: str, *arguments: str) -> str:
+    """What a script with the hub's own environment prints."""
+    return subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        env={**os.environ, **hub.environ},
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
 
 
 def new_agent(hub: Hub, **fields: object) -> Someone:

@@ -9,6 +9,7 @@ import orjson
 
 from agenthub.core.bridge import in_thread
 from agenthub.core.clock import utc_now
+from agenthub.core.events import ApprovalAnswered, ReportStored
 from agenthub.hub.gateway.batches import Away
 from agenthub.hub.gateway.bell import Audience, Bell
 from agenthub.hub.gateway.connection import Connection
@@ -301,6 +302,14 @@ class Gateway:
 
         self.writer.logs.submit(report, stored)
 
+    def report_stored(self, news: ReportStored) -> None:
+        """Show people a report that came by HTTP."""
+        agent = Sender(id=news.agent_id, name=news.agent_name, role=Role.AGENT)
+        payload = {"level": news.level, "content": news.content}
+        frame = self.stamped(agent, {"type": "SYSTEM_LOG", "target_id": 0, "payload": payload})
+        text = frame_text({"id": news.number, **frame})
+        self.to_viewers(text, legacy=text, audience=news.agent_id)
+
     # Approvals
 
     def to_approvers(self, text: str) -> None:
@@ -317,6 +326,11 @@ class Gateway:
         status = {"action_id": action_id, "status": "APPROVED" if approved else "REJECTED", "approver_id": approver.id}
         update = frame_text(self.stamped(approver, {"type": "AUTH_STATUS_UPDATE", "target_id": 0, "payload": status}))
         self.to_approvers(update)
+
+    def answered_by_http(self, news: ApprovalAnswered) -> None:
+        """Tell the Butler and the approvers of an answer that came by HTTP."""
+        approver = Sender(id=news.approver_id, name=news.approver_name, role=Role(news.approver_role))
+        self.approval_answered(news.action_id, approved=news.approved, approver=approver)
 
     # Bookkeeping
 

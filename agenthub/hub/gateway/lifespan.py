@@ -4,12 +4,13 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 
 from agenthub.core.bridge import in_thread
-from agenthub.core.events import AgentsChanged, subscribe
+from agenthub.core.events import AgentsChanged, ApprovalAnswered, ReportStored, subscribe
 from agenthub.hub.gateway.bell import NoBell, RedisBell
 from agenthub.hub.gateway.door import Door
 from agenthub.hub.gateway.facts import facts
@@ -41,7 +42,11 @@ async def gateway_lifespan() -> AsyncIterator[Door]:
     bell = RedisBell(environment.redis_url, name=environment.name_on_redis) if environment.redis_url else NoBell()
     writer = Writer(loop)
     gateway = Gateway(known=await in_thread(facts), writer=writer, bell=bell)
-    unsubscribe = subscribe(AgentsChanged, lambda _: _soon(loop, gateway.stale.set))
+    unsubscribe = [
+        subscribe(AgentsChanged, lambda _: _soon(loop, gateway.stale.set)),
+        subscribe(ReportStored, lambda news: _soon(loop, partial(gateway.report_stored, news))),
+        subscribe(ApprovalAnswered, lambda news: _soon(loop, partial(gateway.answered_by_http, news))),
+    ]
     upkeep = Upkeep(gateway, alone=alone)
     tasks = [asyncio.create_task(each, name="hub upkeep") for each in upkeep.loops()]
     if isinstance(bell, RedisBell):
@@ -51,7 +56,8 @@ async def gateway_lifespan() -> AsyncIterator[Door]:
         yield Door(gateway)
     finally:
         _here.remove(gateway)
-        unsubscribe()
+        for end in unsubscribe:
+            end()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -2,10 +2,11 @@
 
 import secrets
 
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
+from django.contrib.auth.password_validation import validate_password
 from django.db import IntegrityError, transaction
 
-from agenthub.core.access import ADMINISTRATORS, MEMBERS, OPERATORS
+from agenthub.core.access import ADMINISTRATORS, MEMBERS, OPERATORS, VIEWERS
 from agenthub.core.versions import bump
 from agenthub.hub.models import HubState, Participant
 from agenthub.hub.rules.rights import Role, Sender
@@ -58,6 +59,25 @@ def participant_of(user: User) -> Participant:
             return made
     except IntegrityError:  # another process was faster
         return Participant.objects.get(user=user)
+
+
+GROUPS = {"ADMIN": ADMINISTRATORS, "OPERATOR": OPERATORS, "VIEWER": VIEWERS, "MEMBER": MEMBERS}
+"""What the API calls the roles of people."""
+
+
+@transaction.atomic
+def person_create(*, username: str, password: str, role: str) -> Participant:
+    """A new person with one of the roles of `GROUPS`, and their place. All but Members may use the admin.
+
+    Raises ValidationError for a name or a password that will not do, and IntegrityError for a name that is taken.
+    """
+    user = User(username=username, is_staff=role != "MEMBER")
+    user.clean_fields(exclude=["password"])
+    validate_password(password, user)
+    user.set_password(password)
+    user.save()
+    user.groups.add(Group.objects.get(name=GROUPS[role]))
+    return participant_of(user)
 
 
 def person_name(user: User) -> str:

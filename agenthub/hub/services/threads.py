@@ -6,7 +6,8 @@ from typing import Any
 
 from django.db import transaction
 
-from agenthub.core.errors import NotFound
+from agenthub.core.clock import utc_now
+from agenthub.core.errors import Conflict, NotFound
 from agenthub.hub.models import Message, Participant, Thread
 from agenthub.hub.rules.rights import Denied
 
@@ -102,6 +103,38 @@ class Places:
 def has_spoken(*, owner_id: int, peer_id: int) -> bool:
     """Whether a person has ever written to an agent."""
     return Thread.objects.filter(owner_id=owner_id, peer_id=peer_id, owner_spoke=True).exists()
+
+
+MOST_THREADS = 1_000
+"""Open threads of one person; what is archived does not count."""
+
+
+@transaction.atomic
+def thread_create(
+    *, owner_id: int, peer_id: int, title: str = "", summary: str = "", is_pinned: bool = False
+) -> Thread:
+    """A new thread of a person with an agent or the Butler; whether they may write there, the caller has looked at.
+
+    Raises NotFound for a peer with whom there are no threads, and Conflict where there are too many already.
+    """
+    kinds = dict(Participant.objects.filter(id__in=(owner_id, peer_id)).values_list("id", "kind"))
+    pair = tuple(Kind(kinds[each]) if each in kinds else None for each in (owner_id, peer_id))
+    kind = _KINDS.get(pair)  # type: ignore[arg-type]
+    if kind is None:
+        raise NotFound(f"There is no agent {peer_id}, and it is not the Butler.", param="peer_user_id")
+    # Two that come at once are counted one after another.
+    Participant.objects.select_for_update().get(id=owner_id)
+    if Thread.objects.filter(owner_id=owner_id, is_archived=False).count() >= MOST_THREADS:
+        raise Conflict(f"You have {MOST_THREADS} open threads; archive some first.")
+    return Thread.objects.create(
+        kind=kind,
+        owner_id=owner_id,
+        peer_id=peer_id,
+        title=title,
+        summary=summary,
+        is_pinned=is_pinned,
+        updated_at=utc_now(),
+    )
 
 
 @transaction.atomic

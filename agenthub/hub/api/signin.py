@@ -6,19 +6,16 @@ from typing import Any, ClassVar
 
 from django.contrib.auth.models import User
 from rest_framework import serializers
-from rest_framework.authentication import BaseAuthentication, get_authorization_header
-from rest_framework.exceptions import AuthenticationFailed
-from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agenthub.core.api import HouseView, Operation, json_object
-from agenthub.core.api_access import StaffSessionAuthentication
 from agenthub.core.errors import InvalidKey, RateLimited
 from agenthub.core.version import VERSION
+from agenthub.hub.api.callers import PEOPLE, IsPerson
 from agenthub.hub.models import Participant
 from agenthub.hub.services.participants import participant_of, sender_of
-from agenthub.hub.services.signin import person_sign_in, signed_in, ticket_create
+from agenthub.hub.services.signin import person_sign_in, ticket_create
 
 TAGS = ("people",)
 MOST_FAILURES, WITHIN_SECONDS, MOST_NAMES = 10, 300.0, 10_000
@@ -26,35 +23,10 @@ MOST_FAILURES, WITHIN_SECONDS, MOST_NAMES = 10, 300.0, 10_000
 _failures: OrderedDict[tuple[str, str], deque[float]] = OrderedDict()
 
 
-class PersonTokenAuthentication(BaseAuthentication):
-    """`Authorization: Bearer <token of a person>`, as signing in gives it."""
-
-    def authenticate(self, request: Request) -> tuple[User, None] | None:
-        """The person; None where no bearer token came. Raises AuthenticationFailed."""
-        scheme, _, token = get_authorization_header(request).partition(b" ")
-        if scheme.lower() != b"bearer":
-            return None
-        found = signed_in(token.strip().decode("latin-1"))
-        if found is None or found.sender.user_id is None:
-            raise AuthenticationFailed("The token does not work, or has run out; sign in again.")
-        return User.objects.get(id=found.sender.user_id), None
-
-    def authenticate_header(self, _request: Request) -> str:
-        """What a 401 asks for."""
-        return 'Bearer realm="AgentHub people"'
-
-
-class IsPerson(BasePermission):
-    """Whoever has signed in."""
-
-    def has_permission(self, request: Request, _view: Any) -> bool:
-        """Whether it is a person."""
-        return isinstance(request.user, User) and request.user.is_active
-
-
 class PingAnswer(serializers.Serializer[Any]):
     """That the hub is there."""
 
+    message = serializers.CharField(help_text="pong, as clients of EchoCenter expect it.")
     status = serializers.CharField()
     version = serializers.CharField()
 
@@ -97,7 +69,7 @@ class PingView(HouseView):
 
     def get(self, _request: Request) -> Response:
         """It is."""
-        return Response({"status": "ok", "version": VERSION})
+        return Response({"message": "pong", "status": "ok", "version": VERSION})
 
 
 class SignInView(HouseView):
@@ -139,7 +111,7 @@ class SignInView(HouseView):
 class TicketView(HouseView):
     """Tickets for WebSockets."""
 
-    authentication_classes = (PersonTokenAuthentication, StaffSessionAuthentication)
+    authentication_classes = PEOPLE
     permission_classes = (IsPerson,)
     operations: ClassVar = {
         "post": Operation("ticket_create", "A ticket for one WebSocket", answer=TicketAnswer, status=201, tags=TAGS)
