@@ -19,6 +19,12 @@ def _at_home(request: HttpRequest) -> bool:
     return request.path in (reverse("admin:index"), reverse("dashboard"))
 
 
+def _administers(request: HttpRequest) -> bool:
+    from agenthub.core.access import is_administrator  # noqa: PLC0415 - settings import this before apps are ready
+
+    return is_administrator(request.user)
+
+
 def _to_list(title: Any, icon: str, app: str, model: str) -> Item:
     """A link to the list of a model, for those who may see it."""
     permission = f"{app}.view_{model}"
@@ -56,6 +62,11 @@ NAVIGATION: list[Item] = [
         "title": _("Agents"),
         "items": [
             _to_list(_("Agents"), "smart_toy", "hub", "agent"),
+            _to_list(_("Connections"), "cable", "hub", "agentsession"),
+            _to_list(_("Reports"), "summarize", "hub", "agentlog"),
+            _to_list(_("Approvals"), "gavel", "hub", "approval"),
+            _to(_("Threads"), "forum", "admin:hub_thread_changelist", _administers),
+            _to(_("Messages"), "chat", "admin:hub_message_changelist", _administers),
             _to_list(_("Checkpoints"), "save", "storagecustodian", "checkpoint"),
             _to_list(_("Restores"), "settings_backup_restore", "storagecustodian", "restore"),
         ],

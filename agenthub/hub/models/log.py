@@ -21,6 +21,7 @@ class AgentLog(models.Model):
     created_at = models.DateTimeField()
 
     class Meta:
+        verbose_name = "report"
         ordering = ("-id",)
         indexes = [
             # The newest of one agent.

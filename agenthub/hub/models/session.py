@@ -24,6 +24,7 @@ class AgentSession(models.Model):
     lease_until = models.DateTimeField()
 
     class Meta:
+        verbose_name = "connection"
         indexes = [
             # Those whose leases run.
             models.Index(fields=["lease_until"], name="agent_session_lease"),
