@@ -1,4 +1,5 @@
-"""The agent of the demo: it counts, keeps its count in checkpoints, and is killed now and then to show that it goes on.
+"""The agents of the demo: the Storage-Custodian, and one that counts, keeps its count in checkpoints, and is killed now
+and then to show that it goes on.
 
 `python -m agenthub.demo.agent URL` takes its token from AGENTHUB_AGENT_TOKEN. Written with the client library alone.
 """
@@ -7,6 +8,7 @@ import asyncio
 import os
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from agenthub.client.checkpoints import Checkpoints
@@ -51,6 +53,26 @@ async def keep_killing(url: str, token: str) -> None:
         finally:
             if process.returncode is None:
                 process.kill()
+
+
+async def keep_custodian(url: str, token: str, data_dir: str) -> None:
+    """Run the Storage-Custodian as a process of its own, again when it has ended; ends with it when cancelled."""
+    storage = Path(data_dir) / "hive_storage"
+    storage.mkdir(parents=True, exist_ok=True)
+    (storage / "welcome.txt").write_text("The Storage-Custodian looks after this folder. Ask it for get_status.\n")
+    environ = {**os.environ, "AGENTHUB_URL": url, "AGENTHUB_AGENT_TOKEN": token, "AGENTHUB_DATA_DIR": data_dir}
+    while True:
+        # A session of its own, so that Ctrl-C reaches it once, from here.
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "agenthub", "custodian", env=environ, start_new_session=True
+        )
+        try:
+            await process.wait()
+            await asyncio.sleep(STEP_SECONDS)
+        finally:
+            if process.returncode is None:
+                process.terminate()
+                await process.wait()
 
 
 def main() -> int:

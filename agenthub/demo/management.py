@@ -35,6 +35,10 @@ class Management:
             raise ManagementRefused(f"{method} {answer.url.path} answered {answer.status_code}: {answer.text[:500]}")
         return answer.json() if answer.content else None
 
+    def reports(self, agent: str) -> Any:
+        """What an agent has reported, the newest first."""
+        return self._ask("GET", "/messages", params={"agent_id": agent})
+
     def backend_ensure(self, **fields: Any) -> str:
         """The id of the backend with this name, which now has these fields."""
         for backend in self.request("GET", "/backends", limit=1000):
@@ -50,11 +54,15 @@ class Management:
                 self.request("DELETE", f"/keys/{key['id']}")
         return str(self.request("POST", "/keys", {"name": name})["key"])
 
+    def agent(self, username: str) -> Any:
+        """The agent of this name, if there is one."""
+        found = self._ask("GET", "/users/agents", params={"q": username})
+        return next((agent for agent in found if agent["username"] == username), None)
+
     def agent_token_renew(self, username: str, **fields: Any) -> str:
         """A new token of the agent of this name, which is made where there is none."""
-        for agent in self._ask("GET", "/users/agents", params={"q": username}):
-            if agent["username"] == username:
-                return str(self._ask("PATCH", f"/users/agents/{agent['id']}/token", json={})["token"])
+        if (agent := self.agent(username)) is not None:
+            return str(self._ask("PATCH", f"/users/agents/{agent['id']}/token", json={})["token"])
         return str(self._ask("POST", "/users/agents", json={"username": username, **fields})["token"])
 
 

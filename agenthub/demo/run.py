@@ -1,4 +1,4 @@
-"""`agenthub demo`: a hub beside the stand-in provider, with three backends, live traffic and an agent that is killed.
+"""`agenthub demo`: a hub beside the stand-in provider, with three backends, live traffic and two agents.
 
 It lives in a folder and a database of its own, so that it never touches a real hub's data. Imports no Django.
 """
@@ -14,7 +14,7 @@ import httpx
 
 from agenthub.core.env import EnvError
 from agenthub.core.environment import Environment, read_environment
-from agenthub.demo.agent import KILL_SECONDS, keep_killing
+from agenthub.demo.agent import KILL_SECONDS, keep_custodian, keep_killing
 from agenthub.demo.management import Management, ManagementRefused, mapping
 from agenthub.demo.standin.script import Script
 from agenthub.demo.standin.server import StandIn
@@ -64,7 +64,7 @@ async def _run(environ: Mapping[str, str], environment: Environment) -> int:
         hub = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "agenthub", "up", env=environ, start_new_session=True
         )
-        show = asyncio.create_task(_show(environment, standin))
+        show = asyncio.create_task(_show(environment, standin, environ["AGENTHUB_DATA_DIR"]))
         ended = asyncio.create_task(hub.wait())
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait({show, ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -80,19 +80,20 @@ async def _run(environ: Mapping[str, str], environment: Environment) -> int:
         return 1 if problem is not None else code
 
 
-async def _show(environment: Environment, standin: StandIn) -> None:
+async def _show(environment: Environment, standin: StandIn, data_dir: str) -> None:
     base_url = f"http://{_reachable(environment.host)}:{environment.port}"
     await _ready(base_url)
     management = Management(base_url, token=environment.admin_token or "")
     try:
         # In a thread, because the hub may call the stand-in, on this loop, before it answers.
-        key, token = await asyncio.to_thread(_prepare, management, standin)
+        key, counter, custodian = await asyncio.to_thread(_prepare, management, standin)
     finally:
         management.close()
     sys.stdout.write(
         f"\nThe demo is running: {base_url}/dashboard shows it live, {base_url}/admin/ its backends.\n"
         f"Models {' and '.join(MODELS)} at {base_url}/v1 with the client key {key}\n"
         f"An agent counts, is killed every {KILL_SECONDS:g} s and goes on from its checkpoint: {base_url}/admin/\n"
+        f"The Storage-Custodian looks after a folder, and reports: {base_url}/admin/hub/agentlog/\n"
         "Ctrl-C stops all of it.\n"
     )
     sys.stdout.flush()
@@ -100,11 +101,12 @@ async def _show(environment: Environment, standin: StandIn) -> None:
         busy.create_task(
             chat_for_ever(f"{base_url}/v1", key=key, models=MODELS, people=PEOPLE, pause_seconds=PAUSE_SECONDS)
         )
-        busy.create_task(keep_killing(base_url, token))
+        busy.create_task(keep_killing(base_url, counter))
+        busy.create_task(keep_custodian(base_url, custodian, data_dir))
 
 
-def _prepare(management: Management, standin: StandIn) -> tuple[str, str]:
-    """The client key of the traffic, and the token of the agent."""
+def _prepare(management: Management, standin: StandIn) -> tuple[str, str, str]:
+    """The client key of the traffic, and the tokens of the two agents."""
     for name in SCRIPTS:
         management.backend_ensure(
             name=f"demo-{name}",
@@ -118,8 +120,11 @@ def _prepare(management: Management, standin: StandIn) -> tuple[str, str]:
                 "demo-large": mapping("standin-large", input_price="0.000002", output_price="0.000008"),
             },
         )
-    token = management.agent_token_renew("demo-counter", display_name="Counter", description="Counts, and is killed.")
-    return management.client_key_renew("demo traffic"), token
+    counter = management.agent_token_renew("demo-counter", display_name="Counter", description="Counts, and is killed.")
+    custodian = management.agent_token_renew(
+        "storage-custodian", display_name="Storage-Custodian", description="Looks after a folder."
+    )
+    return management.client_key_renew("demo traffic"), counter, custodian
 
 
 async def _ready(base_url: str) -> None:

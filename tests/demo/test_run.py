@@ -61,15 +61,20 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
 def _it_goes_on_from_its_checkpoint(management: Management) -> None:
     """The agent has been killed, and has counted on from what it had kept."""
 
+    counter = management.agent("demo-counter")["id"]
+
+    def kept_by_it() -> Any:
+        return management.request("GET", "/checkpoints", agent_id=counter, limit=100)
+
     def killed_since() -> Any:
-        kept = management.request("GET", "/checkpoints", limit=100)
+        kept = kept_by_it()
         newest = management.request("GET", f"/checkpoints/{kept[0]['id']}") if kept else None
         return newest if newest and newest["state"]["starts"] >= 2 else None
 
     newest = wait_until(killed_since, "The agent was killed and goes on", seconds=120)
     assert newest["agent_name"] == "Counter"
     assert newest["iteration"] > newest["state"]["starts"] * 5
-    before = [each["iteration"] for each in management.request("GET", "/checkpoints", limit=100)]
+    before = [each["iteration"] for each in kept_by_it()]
     assert before == sorted(before, reverse=True)  # it never counts anew
 
 
@@ -88,6 +93,9 @@ def test_it_shows_live_traffic_over_three_backends_and_ctrl_c_stops_all(demo: De
     wait_until(lambda: management.request("GET", "/stats/total")["total_requests"] >= 3, "There is traffic", seconds=60)
     wait_until(lambda: management.request("GET", "/stats/cooldown"), "The limited backend cools", seconds=60)
     assert management.request("GET", "/stats/total")["total_errors"] == 0
+    told = wait_until(lambda: management.reports("storage-custodian"), "The custodian reports", seconds=60)
+    first = "Storage-Custodian initialized. Monitoring hive_storage. 1 files detected."
+    assert (told[-1]["level"], told[-1]["content"]) == ("SUCCESS", first)
     _it_goes_on_from_its_checkpoint(management)
     management.close()
     with httpx.Client(base_url=base_url, headers={"x-api-key": key}, trust_env=False) as client:
