@@ -118,6 +118,13 @@ def json_object(request: Request) -> dict[str, Any]:
     return data
 
 
+def fields_of(request: Request, given: Callable[..., Serializer[Any]], *row: Any, **more: Any) -> dict[str, Any]:
+    """The fields of the body, a JSON object, as a serializer checks them. Raises BadRequest and ValidationError."""
+    read = given(*row, data=json_object(request), **more)
+    read.is_valid(raise_exception=True)
+    return dict(read.validated_data)
+
+
 def number_asked(request: Request, name: str, default: int, *, at_least: int, at_most: int) -> int:
     """A whole number out of the query. Raises BadRequest naming it."""
     raw = request.query_params.get(name, "")

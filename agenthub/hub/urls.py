@@ -2,14 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from agenthub.hub.api.agents import (
-    AgentsStatusView,
-    AgentsView,
-    AgentTokenView,
-    AgentView,
-    ButlerView,
-    TestConnectionView,
-)
+from agenthub.hub.api.agents import AgentsView, AgentTokenView, AgentView
 from agenthub.hub.api.chat import (
     ApprovalView,
     ButlerAgentView,
@@ -19,6 +12,7 @@ from agenthub.hub.api.chat import (
     ThreadView,
 )
 from agenthub.hub.api.people import PeopleView
+from agenthub.hub.api.presence import AgentsStatusView, ButlerView, TestConnectionView
 from agenthub.hub.api.reports import ReportsView
 from agenthub.hub.api.signin import PingView, SignInView, TicketView
 

@@ -106,6 +106,7 @@ class HouseSchema(AutoSchema):
 _PAGING = (
     OpenApiParameter("limit", int, OpenApiParameter.QUERY, description="At most so many."),
     OpenApiParameter("offset", int, OpenApiParameter.QUERY, description="From the so-manieth on."),
+    OpenApiParameter("page", int, OpenApiParameter.QUERY, description="The so-manieth part, in place of offset."),
     OpenApiParameter(
         "X-Total-Count", int, OpenApiParameter.HEADER, response=[200], description="How many there are in all."
     ),

@@ -5,9 +5,8 @@ from typing import Any
 from django.http import StreamingHttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import Serializer
 
-from agenthub.core.api import json_object, text_asked
+from agenthub.core.api import fields_of, text_asked
 from agenthub.core.errors import BadRequest
 from agenthub.core.settings_store import runtime_settings
 from storagecustodian.api.serializers import CheckpointAnswer, RestoredAnswer, SaveInput, diff_answer, state_answer
@@ -21,13 +20,6 @@ from storagecustodian.services.restoring import Restored
 from storagecustodian.services.saving import checkpoint_save
 
 NDJSON = "application/x-ndjson"
-
-
-def given(request: Request, kind: type[Serializer[Any]]) -> dict[str, Any]:
-    """The checked body. Raises ValidationError, BadRequest."""
-    read = kind(data=json_object(request))
-    read.is_valid(raise_exception=True)
-    return dict(read.validated_data)
 
 
 def wants_any_version(request: Request) -> bool:
@@ -44,7 +36,7 @@ def with_state(loaded: Loaded) -> Response:
 
 def saved(request: Request, agent_id: str, *, epoch: int | None) -> Response:
     """Keep the state in the body; `epoch` where the body names none."""
-    values = {"epoch": epoch} | given(request, SaveInput)
+    values = {"epoch": epoch} | fields_of(request, SaveInput)
     checkpoint = checkpoint_save(agent_id=agent_id, **values)
     return Response(CheckpointAnswer(checkpoint).data, status=201)
 

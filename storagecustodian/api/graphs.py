@@ -12,11 +12,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agenthub.client.graphwire import CheckpointRow, Query, row_from_json, row_to_json, writes_from_json
-from agenthub.core.api import Operation
+from agenthub.core.api import Operation, fields_of
 from agenthub.core.errors import BadRequest, CheckpointTooLarge
 from agenthub.core.settings_store import runtime_settings
 from storagecustodian.api.access import AgentView, agent_id_of
-from storagecustodian.api.answers import given
 from storagecustodian.models.graph import LONGEST_CHANNEL, LONGEST_NAMESPACE, LONGEST_VERSION
 from storagecustodian.rules.paths import LONGEST_ID
 from storagecustodian.threads import PAGE, HubThreads
@@ -171,7 +170,7 @@ class GraphPutView(GraphView):
 
     def post(self, request: Request) -> Response:
         """Keep it, all or nothing."""
-        self.threads(request).put(_row(given(request, RowShape)))
+        self.threads(request).put(_row(fields_of(request, RowShape)))
         return self.done()
 
 
@@ -182,7 +181,7 @@ class GraphWritesView(GraphView):
 
     def post(self, request: Request) -> Response:
         """Keep them, all or nothing."""
-        asked = given(request, WritesShape)
+        asked = fields_of(request, WritesShape)
         rows = _decoded(lambda: writes_from_json(asked["writes"]))
         _bounded(sum(len(one.body) for one in rows))
         place = (asked["thread_id"], asked["namespace"], asked["checkpoint_id"])
@@ -197,7 +196,7 @@ class GraphGetView(GraphView):
 
     def post(self, request: Request) -> Response:
         """It, or null."""
-        asked = given(request, PlaceShape)
+        asked = fields_of(request, PlaceShape)
         row = self.threads(request).get(asked["thread_id"], asked["namespace"], asked.get("checkpoint_id"))
         return Response({"row": None if row is None else row_to_json(row)})
 
@@ -209,7 +208,7 @@ class GraphListView(GraphView):
 
     def post(self, request: Request) -> Response:
         """Some of them, and whether there are more."""
-        asked = {name: value for name, value in given(request, QueryShape).items() if value is not None}
+        asked = {name: value for name, value in fields_of(request, QueryShape).items() if value is not None}
         if "after" in asked:
             asked["after"] = tuple(asked["after"])
         rows, more = self.threads(request).page(Query(**asked))
@@ -223,7 +222,7 @@ class GraphDeleteThreadView(GraphView):
 
     def post(self, request: Request) -> Response:
         """Delete it."""
-        self.threads(request).delete_thread(given(request, ThreadShape)["thread_id"])
+        self.threads(request).delete_thread(fields_of(request, ThreadShape)["thread_id"])
         return self.done()
 
 
@@ -234,7 +233,7 @@ class GraphDeleteRunsView(GraphView):
 
     def post(self, request: Request) -> Response:
         """Delete it."""
-        self.threads(request).delete_for_runs(given(request, RunsShape)["run_ids"])
+        self.threads(request).delete_for_runs(fields_of(request, RunsShape)["run_ids"])
         return self.done()
 
 
@@ -245,7 +244,7 @@ class GraphCopyView(GraphView):
 
     def post(self, request: Request) -> Response:
         """Copy it."""
-        asked = given(request, CopyShape)
+        asked = fields_of(request, CopyShape)
         self.threads(request).copy_thread(asked["source"], asked["target"])
         return self.done()
 
@@ -257,7 +256,7 @@ class GraphPruneView(GraphView):
 
     def post(self, request: Request) -> Response:
         """Prune them."""
-        asked = given(request, PruneShape)
+        asked = fields_of(request, PruneShape)
         self.threads(request).prune(asked["thread_ids"], asked["strategy"])
         return self.done()
 

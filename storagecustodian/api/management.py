@@ -9,7 +9,7 @@ from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agenthub.core.api import ManagementView, Operation, Query, page_asked, text_asked
+from agenthub.core.api import ManagementView, Operation, Query, fields_of, page_asked, text_asked
 from agenthub.core.api_access import administers
 from agenthub.core.errors import BadRequest, RequestTooLarge, RoleNotAllowed
 from storagecustodian.api.access import CheckpointParser
@@ -17,7 +17,6 @@ from storagecustodian.api.answers import (
     NDJSON,
     compared,
     exported,
-    given,
     kind_asked,
     listed,
     restored,
@@ -140,7 +139,7 @@ class CheckpointView(ManagementView):
 
     def patch(self, request: Request, checkpoint_id: str) -> Response:
         """Change what is given."""
-        changed = checkpoint_update(checkpoint_id=checkpoint_id, **given(request, ChangeInput))
+        changed = checkpoint_update(checkpoint_id=checkpoint_id, **fields_of(request, ChangeInput))
         return Response(CheckpointAnswer(changed).data)
 
     def delete(self, _request: Request, checkpoint_id: str) -> Response:
@@ -168,7 +167,7 @@ class RestoreView(ManagementView):
 
     def post(self, request: Request, checkpoint_id: str) -> Response:
         """Restore it; the agent is told to load its state anew."""
-        values = given(request, RestoreInput)
+        values = fields_of(request, RestoreInput)
         administrator = administers(request)
         return restored(
             checkpoint_restore(checkpoint_id=checkpoint_id, by=str(request.user), administrator=administrator, **values)

@@ -5,11 +5,11 @@ from typing import ClassVar
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agenthub.core.api import ManagementView, Operation, Query, page_asked, text_asked
+from agenthub.core.api import ManagementView, Operation, Query, fields_of, page_asked, text_asked
 from agenthub.core.clock import utc_now
 from agenthub.core.settings_store import runtime_settings
 from storagecustodian.api.access import CheckpointParser
-from storagecustodian.api.answers import given, kind_asked, listed, restored, saved, wants_any_version, with_state
+from storagecustodian.api.answers import kind_asked, listed, restored, saved, wants_any_version, with_state
 from storagecustodian.api.management import ANY_VERSION, LIST_QUERY, TAGS
 from storagecustodian.api.serializers import (
     CheckpointAnswer,
@@ -105,7 +105,7 @@ class AgentCleanupView(ManagementView):
 
     def post(self, request: Request, agent_id: str) -> Response:
         """Delete them, or say which would go."""
-        asked, values = given(request, CleanupInput), runtime_settings()
+        asked, values = fields_of(request, CleanupInput), runtime_settings()
         keep = Retention(
             count=asked.get("keep_count", values.checkpoint_keep_count),
             days=asked.get("keep_days", values.checkpoint_keep_days),
@@ -135,5 +135,5 @@ class AgentRollbackView(ManagementView):
 
     def post(self, request: Request, agent_id: str) -> Response:
         """Go back; the agent is told to load its state anew."""
-        asked = given(request, RollbackInput)
+        asked = fields_of(request, RollbackInput)
         return restored(checkpoint_rollback(agent_id=agent_id.replace("\0", ""), by=str(request.user), **asked))

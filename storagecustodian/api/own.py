@@ -5,11 +5,10 @@ from typing import ClassVar
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agenthub.core.api import Operation, Query, page_asked, text_asked
+from agenthub.core.api import Operation, Query, fields_of, page_asked, text_asked
 from storagecustodian.api.access import AgentView, agent_id_of
 from storagecustodian.api.answers import (
     compared,
-    given,
     kind_asked,
     listed,
     restored,
@@ -106,7 +105,7 @@ class OwnRollbackView(AgentView):
 
     def post(self, request: Request) -> Response:
         """Go back."""
-        asked = given(request, RollbackInput)
+        asked = fields_of(request, RollbackInput)
         return restored(checkpoint_rollback(agent_id=agent_id_of(request), by=str(request.user), **asked))
 
 
@@ -146,7 +145,7 @@ class OwnCheckpointView(AgentView):
 
     def patch(self, request: Request, checkpoint_id: str) -> Response:
         """Change what is given."""
-        asked = given(request, ChangeInput)
+        asked = fields_of(request, ChangeInput)
         changed = checkpoint_update(checkpoint_id=checkpoint_id, agent_id=agent_id_of(request), **asked)
         return Response(CheckpointAnswer(changed).data)
 
@@ -173,7 +172,7 @@ class OwnRestoreView(AgentView):
 
     def post(self, request: Request, checkpoint_id: str) -> Response:
         """Restore it."""
-        asked, agent_id = given(request, OwnRestoreInput), agent_id_of(request)
+        asked, agent_id = fields_of(request, OwnRestoreInput), agent_id_of(request)
         return restored(
             checkpoint_restore(checkpoint_id=checkpoint_id, agent_id=agent_id, by=str(request.user), **asked)
         )

@@ -13,7 +13,7 @@ from agenthub.core.api import (
     Operation,
     Query,
     backwards,
-    json_object,
+    fields_of,
     page_asked,
     text_asked,
 )
@@ -158,8 +158,7 @@ class ThreadsView(_PersonsView):
 
     def post(self, request: Request) -> Response:
         """Begin one, where the person may write."""
-        json_object(request)
-        values = _checked(ThreadInput(data=request.data))
+        values = fields_of(request, ThreadInput)
         person, peer = person_of(request), values.pop("peer_user_id")
         _refuse_unless_written(person, peer)
         thread = thread_create(owner_id=person.id, peer_id=peer, **values)
@@ -188,8 +187,7 @@ class ThreadView(_PersonsView):
     def patch(self, request: Request, thread: str) -> Response:
         """Change what is given."""
         row = _own(request, thread)
-        json_object(request)
-        values = _checked(ThreadChange(data=request.data))
+        values = fields_of(request, ThreadChange)
         changed = thread_change(thread_id=row.pk, owner_id=row.owner_id, values=values)
         return Response(ThreadAnswer(changed).data)
 
@@ -281,8 +279,7 @@ class ApprovalView(_PersonsView):
         person = person_of(request)
         if not person.approves:
             raise RoleNotAllowed("Only Operators and Administrators answer what the Butler asks.")
-        json_object(request)
-        values = _checked(ApprovalInput(data=request.data))
+        values = fields_of(request, ApprovalInput)
         approval_answer(approver_id=person.id, **values)
         publish(
             ApprovalAnswered(
@@ -290,11 +287,6 @@ class ApprovalView(_PersonsView):
             )
         )
         return Response({"status": "resolved", **values})
-
-
-def _checked(given: serializers.Serializer[Any]) -> dict[str, Any]:
-    given.is_valid(raise_exception=True)
-    return dict(given.validated_data)
 
 
 def _number(text: str, name: str) -> int:

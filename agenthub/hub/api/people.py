@@ -9,7 +9,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agenthub.core.api import ManagementView, Operation, json_object
+from agenthub.core.api import ManagementView, Operation, fields_of
 from agenthub.core.api_access import administers
 from agenthub.core.errors import Conflict, RoleNotAllowed
 from agenthub.hub.api.callers import PEOPLE_AND_TOKEN
@@ -56,10 +56,7 @@ class PeopleView(ManagementView):
         """Make one; nobody may give more than they have, so only administrators do."""
         if not administers(request):
             raise RoleNotAllowed("Only administrators make people.")
-        json_object(request)
-        given = PersonInput(data=request.data)
-        given.is_valid(raise_exception=True)
-        values = given.validated_data
+        values = fields_of(request, PersonInput)
         try:
             person = person_create(**values)
         except ValidationError as problem:

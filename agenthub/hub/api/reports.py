@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agenthub.core.agents import AgentIdentity
-from agenthub.core.api import HouseView, Operation, Query, json_object, number_asked, text_asked
+from agenthub.core.api import HouseView, Operation, Query, fields_of, number_asked, text_asked
 from agenthub.core.clock import utc_now
 from agenthub.core.errors import BadRequest, NotFound, RateLimited, RoleNotAllowed
 from agenthub.core.events import ReportStored, publish
@@ -104,10 +104,7 @@ class ReportsView(HouseView):
 
     def post(self, request: Request) -> Response:
         """Store one, and show it to those who watch."""
-        json_object(request)
-        given = ReportInput(data=request.data)
-        given.is_valid(raise_exception=True)
-        values = given.validated_data
+        values = fields_of(request, ReportInput)
         if len(values["content"].encode()) > LOG_BYTES:
             raise BadRequest(f"content is larger than {LOG_BYTES} bytes.", param="content")
         agent = _reporting(request, values.get("agent_id", ""))

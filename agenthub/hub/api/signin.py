@@ -9,7 +9,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agenthub.core.api import HouseView, Operation, json_object
+from agenthub.core.api import HouseView, Operation, fields_of
 from agenthub.core.errors import InvalidKey, RateLimited
 from agenthub.core.version import VERSION
 from agenthub.hub.api.callers import PEOPLE, IsPerson
@@ -90,13 +90,11 @@ class SignInView(HouseView):
 
     def post(self, request: Request) -> Response:
         """A token; the same refusal for a wrong name and for a wrong password."""
-        json_object(request)
-        given = SignInInput(data=request.data)
-        given.is_valid(raise_exception=True)
-        username = given.validated_data["username"]
+        given = fields_of(request, SignInInput)
+        username = given["username"]
         place = (str(request.META.get("REMOTE_ADDR", "")), username.lower())
         _refuse_after_failures(place)
-        found = person_sign_in(username, given.validated_data["password"]) if "\0" not in username else None
+        found = person_sign_in(username, given["password"]) if "\0" not in username else None
         if found is None:
             _note_failure(place)
             raise InvalidKey("There is no person with this name and password.")
